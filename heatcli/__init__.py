@@ -1,0 +1,44 @@
+"""heatcli shows why an ONNX image classifier decided as it did: relevance heatmaps straight from the ONNX file.
+
+import heatcli
+
+explainer = heatcli.load("googlenet.onnx", preprocess="caffe", labels="synset_words.txt")
+explanation = explainer.explain("cat.jpg")
+explanation.save("cat.heatmap.png")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from heatcli.errors import HeatcliError, ModelError, PictureError, UsageError
+
+if TYPE_CHECKING:
+    from heatcli.explainer import Explainer, load
+    from heatcli.explanation import Explanation
+
+__version__ = "0.1.0"
+__all__ = [
+    "Explainer",
+    "Explanation",
+    "HeatcliError",
+    "ModelError",
+    "PictureError",
+    "UsageError",
+    "__version__",
+    "load",
+]
+
+_HOMES = {
+    "Explainer": "heatcli.explainer",
+    "load": "heatcli.explainer",
+    "Explanation": "heatcli.explanation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs onnxruntime only when it is asked for, so that ``heatcli --help`` answers at once."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'heatcli' has no attribute '{name}'")

@@ -1,0 +1,195 @@
+"""One JSON object a heatmap (schema 1, a promise to scripts), and the file that keeps them, one a line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
+
+from heatcli.batch.versions import versions
+from heatcli.batch.writing import replacing
+
+if TYPE_CHECKING:
+    from heatcli.explanation import ClassScore, Explanation, ModelInfo
+
+SCHEMA = 1
+LEDGER = ("score", "start", "pixels", "biases", "constants", "lost", "error")
+TENSOR = {"source": "tensor"}
+"""What is recorded as the preprocessing of an input that was given as the network takes it."""
+SECONDS = ("read", "forward", "relevance", "write")
+
+Record = dict[str, Any]
+
+
+def record(
+    explanation: Explanation,
+    *,
+    source: str,
+    output: str | None,
+    settings: Mapping[str, Any],
+    write_seconds: float | None,
+) -> Record:
+    """Return the record of one heatmap; ``settings`` adds how it was drawn and asked for to the explanation's own."""
+    seconds = {**explanation.seconds, "write": write_seconds}
+    entry: Record = plain(
+        {
+            "schema": SCHEMA,
+            "input": source,
+            "output": output,
+            "model": _model(explanation.model),
+            "method": explanation.method,
+            "settings": {**explanation.settings, **settings},
+            "preprocessing": explanation.preprocessing or TENSOR,
+            "target": {
+                "index": explanation.target,
+                "label": explanation.label,
+                "score": explanation.score,
+                "probability": explanation.probability,
+            },
+            "top": [_class(entry) for entry in explanation.top[:5]],
+            "ledger": {name: getattr(explanation.ledger, name) for name in LEDGER},
+            "relevance": _relevance(explanation),
+            "seconds": {name: seconds.get(name) for name in SECONDS},
+            "versions": versions(),
+            "warnings": list(explanation.warnings),
+            "error": None,
+        }
+    )
+    return entry
+
+
+def failure(
+    error: BaseException,
+    *,
+    source: str,
+    model: ModelInfo | None,
+    method: str,
+    settings: Mapping[str, Any],
+    preprocessing: Mapping[str, Any] | None,
+) -> Record:
+    """Return the record of an input that has no heatmap: the same keys, and ``error`` with the type and message.
+
+    ``preprocessing`` is what a picture would have gone through, None for a tensor.
+    """
+    entry: Record = plain(
+        {
+            "schema": SCHEMA,
+            "input": source,
+            "output": None,
+            "model": None if model is None else _model(model),
+            "method": method,
+            "settings": dict(settings),
+            "preprocessing": preprocessing or TENSOR,
+            "target": None,
+            "top": [],
+            "ledger": None,
+            "relevance": None,
+            "seconds": dict.fromkeys(SECONDS),
+            "versions": versions(),
+            "warnings": [],
+            "error": {"type": type(error).__name__, "message": str(error) or type(error).__name__},
+        }
+    )
+    return entry
+
+
+def line(entry: Record) -> str:
+    """Return the record as one line of JSON without its newline."""
+    return json_text(entry)
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return ``value`` as JSON that can be written in UTF-8: bytes of file names that are no text become escapes."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
+
+
+def read(path: Path) -> list[Record]:
+    """Return the records of a file in order; lines that were torn by a crash and foreign schemas are left out."""
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    entries = []
+    for row in text.splitlines():
+        try:
+            entry = json.loads(row)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("schema") == SCHEMA:
+            entries.append(entry)
+    return entries
+
+
+class RecordFile:
+    """A file of records that grows while a batch runs; what is in it survives a crash, line by line.
+
+    It is made at the first record, so that a batch that fails before leaves nothing behind.
+    """
+
+    def __init__(self, path: Path, kept: Iterable[Record] = ()) -> None:
+        """Begin with the records that are ``kept`` from an earlier run, in place of what the file held."""
+        self._path, self._kept = path, tuple(kept)
+        self._stream: BinaryIO | None = None
+
+    def add(self, *entries: Record) -> None:
+        """Append records in one write, so that the heatmaps of one picture are there together or not at all."""
+        if self._stream is None:
+            with replacing(self._path) as stream:
+                stream.writelines(_encoded(entry) for entry in self._kept)
+            self._stream = self._path.open("ab")
+        self._stream.write(b"".join(_encoded(entry) for entry in entries))
+        self._stream.flush()
+
+    def __enter__(self) -> Self:
+        """Return the file itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        if self._stream is not None:
+            self._stream.close()
+
+
+def _encoded(entry: Record) -> bytes:
+    return (line(entry) + "\n").encode("utf-8")
+
+
+def _model(model: ModelInfo) -> Record:
+    return {"path": model.path, "sha256": model.sha256, "producer": model.producer}
+
+
+def _class(entry: ClassScore) -> Record:
+    return {"index": entry.index, "label": entry.label, "score": entry.score, "probability": entry.probability}
+
+
+def _relevance(explanation: Explanation) -> Record:
+    """Return minimum, maximum and the share of negative relevance in all of it by size (0 for an empty map)."""
+    relevance = explanation.relevance.astype("float64")
+    total = float(abs(relevance).sum())
+    negative = float(abs(relevance[relevance < 0]).sum())
+    return {
+        "min": float(relevance.min()),
+        "max": float(relevance.max()),
+        "negative_share": negative / total if total else 0.0,
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` in the types that JSON has; numbers that are not finite become None, anything unknown text."""
+    if hasattr(value, "tolist"):  # NumPy arrays and scalars
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, Iterable):
+        return [plain(entry) for entry in value]
+    return str(value)

@@ -1,0 +1,172 @@
+"""``heatcli explain``: heatmaps for pictures, folders, globs, tensors and stdin."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from heatcli.batch import outputs, records, sources
+from heatcli.batch.outputs import Plan
+from heatcli.batch.sources import Sources
+from heatcli.batch.work import Drawing, Work
+from heatcli.cli import options, unsupported, values
+from heatcli.cli.running import Run
+from heatcli.errors import UnsupportedModel, UsageError
+
+if TYPE_CHECKING:
+    from heatcli.explainer import Explainer
+
+FEW = 3
+"""So many unsupported nodes are listed with their reasons; more are counted by operation."""
+MOST_JOBS = 4
+"""How many pictures are explained at the same time without --jobs: each takes some hundred megabytes."""
+
+
+def explain(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUTS", help="Pictures, folders, globs, .npy tensors, or - for stdin.", show_default=False
+        ),
+    ],
+    model: options.Model,
+    target: options.Target = None,
+    labels: options.Labels = None,
+    evidence: options.EvidenceOption = options.Evidence.LOGIT,
+    method: options.Method = "deep-taylor",
+    input_rule: options.InputRule = None,
+    rule: options.Rule = None,
+    range_: options.Range = None,
+    pool: options.PoolOption = None,
+    biases: options.BiasesOption = options.Biases.NEURONS,
+    preprocess: options.Preprocess = "auto",
+    size: options.Size = None,
+    fit: options.FitOption = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    pixel_scale: options.PixelScale = None,
+    channels: options.ChannelsOption = None,
+    layout: options.LayoutOption = None,
+    style: options.StyleOption = None,
+    colormap: options.Colormap = None,
+    scale: options.Scale = "per-image",
+    size_like: options.SizeLikeOption = options.SizeLike.PICTURE,
+    show: options.Show = False,
+    output: options.Output = None,
+    save: options.Save = None,
+    layers: options.Layers = False,
+    json: options.Json = False,
+    resume: options.Resume = True,
+    jobs: options.Jobs = None,
+    fail_fast: options.FailFast = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
+) -> int:
+    """Write a heatmap for every picture: which pixels speak for the class, and how much."""
+    targets = tuple(target or ("top",))
+    found = sources.expand(inputs)
+    plan = outputs.plan(found, output, several=_several(targets))
+    outputs.check(plan, found.items)
+    saved = values.choices(save, "--save", ("npy", "npz"))
+    _check_stdio(found, plan, saved=bool(saved), json=json)
+    if layers and "npz" not in saved:
+        raise UsageError("--layers goes with --save npz")
+    drawing = Drawing(style and style.value, colormap, values.colour_scale(scale), size_like.value)
+    loading = values.loading(
+        preprocess=preprocess,
+        labels=labels,
+        size_=size,
+        fit=fit,
+        mean=mean,
+        std=std,
+        pixel_scale=pixel_scale,
+        channels=channels,
+        layout=layout,
+        range_=range_,
+    )
+    settings: dict[str, Any] = {
+        "method": method,
+        "input_rule": input_rule,
+        "rules": tuple(rule or ()),
+        "pool": pool and pool.value,
+        "biases": biases.value,
+        "evidence": evidence.value,
+    }
+    asked = {"target": targets, **settings, **loading, "style": drawing.style, "colormap": colormap}
+    asked |= {"scale": drawing.scale, "pixel_scale": loading["scale"], "size_like": drawing.size_like}
+    asked |= {"save": sorted(saved), "layers": layers}
+
+    workers, threads = _threads(values.jobs(jobs), len(found.items))
+    explainer = _load(model, loading, threads)
+    _check_names(explainer, targets, settings)
+    work = Work(explainer, plan, targets, settings, drawing, saved, layers, records.plain(asked))
+    run = Run(work, json=json, show=show, fail_fast=fail_fast, quiet=quiet, verbose=verbose, debug=debug)
+    return run.over(found, jobs=workers, resume=resume)
+
+
+def _several(targets: Sequence[str]) -> bool:
+    """Whether one picture can get more than one heatmap."""
+    best = [re.fullmatch(r"top-(\d+)", target, re.IGNORECASE) for target in targets]
+    return len(targets) > 1 or any(match is not None and int(match.group(1)) > 1 for match in best)
+
+
+def _check_stdio(found: Sources, plan: Plan, *, saved: bool, json: bool) -> None:
+    """Raise UsageError where stdin or stdout is asked to be two things, or binary data would go to a terminal."""
+    if any(item.path is None for item in found.items) and sys.stdin.isatty():
+        raise UsageError("- reads a picture from stdin, which is this terminal; pipe one in: cat cat.jpg | heatcli …")
+    if not plan.to_stdout:
+        return
+    if json:
+        raise UsageError("-o - and --json both write to stdout; give -o a file")
+    if saved:
+        raise UsageError("--save writes files beside the heatmap, and -o - makes none; give -o a file")
+    if sys.stdout.isatty():
+        raise UsageError("-o - writes a PNG to stdout, which is this terminal; redirect it: … -o - > cat.png")
+
+
+def _threads(jobs: int | None, items: int) -> tuple[int, int | None]:
+    """Return how many pictures are explained at once, and the threads of onnxruntime for each (None: its own choice).
+
+    Many pictures go faster side by side on a thread each than one after the other on all of them. NumPy's own threads
+    are bounded through the environment, which it reads when it is imported.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    jobs = max(1, min(jobs or min(cores, MOST_JOBS), items))
+    if jobs == 1:
+        return 1, None
+    each = max(1, cores // jobs)
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        os.environ.setdefault(name, str(each))
+    return jobs, each
+
+
+def _load(model: str, loading: dict[str, Any], threads: int | None) -> Explainer:
+    """Load the model; this is where onnxruntime and NumPy are imported."""
+    import heatcli
+
+    try:
+        return heatcli.load(model, **loading, threads=threads)
+    except UnsupportedModel as error:
+        if len(error.nodes) <= FEW:
+            raise
+        raise UnsupportedModel(
+            f"{unsupported.summary(error)}\n`heatcli inspect {shlex.quote(model)}` lists every node", error.nodes
+        ) from error
+
+
+def _check_names(explainer: Explainer, targets: Sequence[str], settings: dict[str, Any]) -> None:
+    """Raise UsageError for a target, method or rule that is not known, before any picture is read."""
+    import numpy as np
+
+    from heatcli.targets import resolve_target
+
+    rules = {name: settings[name] for name in ("method", "input_rule", "rules", "pool")}
+    explainer.assigned_rules(**rules)
+    resolve_target(targets, np.zeros(explainer.network.output.classes), explainer.labels)

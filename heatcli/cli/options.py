@@ -1,0 +1,307 @@
+"""Every option that commands share, defined once, and the values it can take."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+CLASS, RULES, PICTURE, DRAWING, OUTPUT, RUN = (
+    "What is explained",
+    "How relevance flows",
+    "How a picture becomes the network's input",
+    "How the heatmap is drawn",
+    "What is written",
+    "How it runs",
+)
+
+
+class Pool(StrEnum):
+    """How max pooling hands relevance down."""
+
+    PROPORTIONAL = "proportional"
+    WINNER = "winner"
+
+
+class Biases(StrEnum):
+    """What becomes of relevance that positive biases draw."""
+
+    NEURONS = "neurons"
+    IGNORE = "ignore"
+
+
+class Evidence(StrEnum):
+    """What is decomposed."""
+
+    LOGIT = "logit"
+    ONE = "one"
+    PROBABILITY = "probability"
+
+
+class Fit(StrEnum):
+    """How a picture is brought to the input's size."""
+
+    CROP = "crop"
+    SQUASH = "squash"
+    PAD = "pad"
+
+
+class Channels(StrEnum):
+    """The order of colour channels."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+    GREY = "grey"
+
+
+class Layout(StrEnum):
+    """The order of the input's axes."""
+
+    NCHW = "nchw"
+    NHWC = "nhwc"
+
+
+class Style(StrEnum):
+    """How heatmap and picture are put together."""
+
+    HEATMAP = "heatmap"
+    OVERLAY = "overlay"
+    SIDE_BY_SIDE = "side-by-side"
+    CONTOUR = "contour"
+
+
+class SizeLike(StrEnum):
+    """Whose size the heatmap has."""
+
+    PICTURE = "picture"
+    NETWORK = "network"
+
+
+# the model and the class ----------------------------------------------------------------------------------------------
+
+Model = Annotated[
+    str, typer.Option("--model", "-m", metavar="FILE", help="The classifier, an ONNX file.", show_default=False)
+]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="The classifier, an ONNX file.", show_default=False)
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Class names: a text file, one a line (synset lines are understood), or JSON.",
+        rich_help_panel=CLASS,
+    ),
+]
+Target = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        metavar="CLASS",
+        help="Class to explain: top, top-K (the K best), an index, or a label. Repeatable. Default: top.",
+        rich_help_panel=CLASS,
+    ),
+]
+EvidenceOption = Annotated[
+    Evidence,
+    typer.Option(
+        "--evidence",
+        help="What is shared out: the class score before softmax, 1, or the probability.",
+        rich_help_panel=CLASS,
+    ),
+]
+
+# rules ----------------------------------------------------------------------------------------------------------------
+
+Method = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="deep-taylor, sensitivity, gradient, gradient-x-input, lrp-epsilon, lrp-alpha2-beta1, "
+        "lrp-epsilon-plus-flat or lrp-epsilon-gamma-box.",
+        rich_help_panel=RULES,
+    ),
+]
+InputRule = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RULE",
+        help="Rule of the first layer: zB, w2, z+ or flat. Default: the method's own; for deep-taylor zB, or w2 where "
+        "the range of the input is not known.",
+        rich_help_panel=RULES,
+    ),
+]
+Rule = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rule",
+        metavar="PATTERN=RULE",
+        help="Another rule for the layers whose names fit, such as 'conv1*=w2', '*=epsilon:0.25', "
+        "'*=alpha-beta:2,1', '*=gamma:0.1'. Repeatable; `heatcli inspect` lists the names.",
+        rich_help_panel=RULES,
+    ),
+]
+Range = Annotated[
+    str | None,
+    typer.Option(
+        "--range",
+        metavar="L,H",
+        help="Lowest and highest value of the network input, for zB: -1,1, or one pair a channel: -2,2/-1,1/-1,1. "
+        "Default: black and white after preprocessing.",
+        rich_help_panel=RULES,
+    ),
+]
+PoolOption = Annotated[
+    Pool | None,
+    typer.Option(
+        "--pool",
+        help="Max pooling: shares in proportion to the activations, or all to the winner. Default: the method's own "
+        "(deep-taylor: proportional).",
+        rich_help_panel=RULES,
+    ),
+]
+BiasesOption = Annotated[
+    Biases,
+    typer.Option(
+        "--biases",
+        help="Positive biases draw relevance like neurons, or are left out so that the pixels get all of it.",
+        rich_help_panel=RULES,
+    ),
+]
+
+# preprocessing --------------------------------------------------------------------------------------------------------
+
+Preprocess = Annotated[
+    str,
+    typer.Option(
+        metavar="PRESET",
+        help="auto, imagenet, caffe, half, unit or raw; the options below override single facts of it.",
+        rich_help_panel=PICTURE,
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(metavar="N|HxW", help="Input height and width, such as 224 or 240x320.", rich_help_panel=PICTURE),
+]
+FitOption = Annotated[
+    Fit | None,
+    typer.Option("--fit", help="Bring the picture to that size by this.", rich_help_panel=PICTURE),
+]
+Mean = Annotated[
+    str | None,
+    typer.Option(metavar="M[,M,M]", help="Subtracted, after the scale.", rich_help_panel=PICTURE),
+]
+Std = Annotated[
+    str | None,
+    typer.Option(metavar="S[,S,S]", help="Divided by, after the mean.", rich_help_panel=PICTURE),
+]
+PixelScale = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FACTOR",
+        help="Pixels 0 to 255 are multiplied by this first; a fraction such as 1/255 is understood.",
+        rich_help_panel=PICTURE,
+    ),
+]
+ChannelsOption = Annotated[
+    Channels | None, typer.Option("--channels", help="Order of the colours.", rich_help_panel=PICTURE)
+]
+LayoutOption = Annotated[
+    Layout | None, typer.Option("--layout", help="Order of the input's axes.", rich_help_panel=PICTURE)
+]
+
+# drawing --------------------------------------------------------------------------------------------------------------
+
+StyleOption = Annotated[
+    Style | None,
+    typer.Option(
+        "--style",
+        metavar="STYLE",
+        help="heatmap, overlay, side-by-side or contour. Default: overlay; heatmap where the input is no picture.",
+        rich_help_panel=DRAWING,
+    ),
+]
+Colormap = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|COLOURS",
+        help="hot, red, viridis, grey, or for signed maps a diverging one; or colours such as 000,f00,fff.",
+        rich_help_panel=DRAWING,
+    ),
+]
+Scale = Annotated[
+    str,
+    typer.Option(
+        metavar="HOW",
+        help="Relevance of the strongest colour: per-image, shared (one for the whole batch) or a number.",
+        rich_help_panel=DRAWING,
+    ),
+]
+SizeLikeOption = Annotated[
+    SizeLike,
+    typer.Option(
+        "--size-like", help="Draw on the original picture, or as the network sees it.", rich_help_panel=DRAWING
+    ),
+]
+Show = Annotated[bool, typer.Option("--show", help="Show the heatmap in the terminal too.", rich_help_panel=DRAWING)]
+
+# what is written ------------------------------------------------------------------------------------------------------
+
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        help="A .png file, a folder, or - for stdout. Default: the current folder; heatmaps/ where a folder is given.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Save = Annotated[
+    str | None,
+    typer.Option(
+        metavar="npy,npz",
+        help="Also write the relevance beside the heatmap: npy, or npz with the account.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Layers = Annotated[
+    bool,
+    typer.Option("--layers", help="With --save npz: relevance and account of every layer too.", rich_help_panel=OUTPUT),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.", rich_help_panel=OUTPUT)]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume/--overwrite",
+        help="In a folder with records: skip what is finished with the same model and options, or do all again.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+# how it runs ----------------------------------------------------------------------------------------------------------
+
+Jobs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Pictures explained at the same time. Default: chosen by the cores; more take more memory.",
+        rich_help_panel=RUN,
+    ),
+]
+FailFast = Annotated[
+    bool, typer.Option("--fail-fast", help="Stop at the first picture that fails.", rich_help_panel=RUN)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors and data.", rich_help_panel=RUN)]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Print more: times, and the account of every layer.", rich_help_panel=RUN),
+]
+VerboseInspect = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", "-v", help="Print more: names in full, the evidence for guesses, metadata.", rich_help_panel=RUN
+    ),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=RUN)]

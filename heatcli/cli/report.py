@@ -1,0 +1,156 @@
+"""What a person is told about an explanation: the best classes, the class explained, the account, what was assumed."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from heatcli.cli.console import draws_blocks
+from heatcli.cli.text import ROUNDING, bar, clean, number, shorten, shorten_middle
+
+if TYPE_CHECKING:
+    from heatcli.batch.work import Made
+    from heatcli.explanation import ClassScore, Explanation
+    from heatcli.relevance.ledger import Ledger
+
+BAR = 20
+WIDEST = 100
+CLOSES = 1e-3
+"""Up to which share of the start the account counts as closed."""
+
+
+def show(
+    made: Sequence[Made],
+    *,
+    name: str,
+    notes: Sequence[str],
+    console: Console,
+    verbose: bool = False,
+    wrote: bool = True,
+) -> None:
+    """Print everything about one picture: its classes, then each class explained with its account.
+
+    ``wrote`` says the heatmap's file too; it is left out where stdout says the same on the same terminal.
+    """
+    first = made[0].explanation
+    console.print(Text(clean(name), style="bold"), soft_wrap=True)
+    console.print()
+    explained = {entry.explanation.target for entry in made}
+    for line in classes(first.top, explained, console):
+        console.print(line, no_wrap=True, overflow="ellipsis", crop=False)
+    for entry in made:
+        console.print()
+        console.print(choice(entry.explanation))
+        if entry.explanation.ledger.start != 0 or not entry.explanation.warnings:  # else a warning says the same
+            console.print(ledger_line(entry.explanation.ledger, entry.explanation.method))
+        for warning in entry.explanation.warnings:
+            console.print(Text.assemble(("Warning: ", "yellow"), clean(warning)))
+        if verbose:
+            layers(entry.explanation.ledger, console)
+        for path in (entry.output if wrote else None, *entry.also):
+            if path is not None:
+                console.print(Text(f"Wrote {clean(str(path))}"), soft_wrap=True)
+    if notes:
+        console.print()
+        assumed(notes, console)
+    if verbose:
+        times = {**first.seconds, "write": made[0].record["seconds"]["write"] or 0.0}
+        console.print("Seconds: " + ", ".join(f"{step} {seconds:.3f}" for step, seconds in times.items()))
+
+
+def classes(top: Sequence[ClassScore], explained: set[int], console: Console) -> list[Text]:
+    """Return a line a class: index, label, a bar of its probability, the probability and the score f(x)."""
+    rows = [(str(entry.index), clean(entry.label or ""), entry) for entry in top]
+    index_width = max(len("class"), *(len(index) for index, _, _ in rows))
+    widest = max(len(label) for _, label, _ in rows)
+    label_width = min(widest, max(0, min(console.width, WIDEST) - index_width - BAR - 25))
+    gap = 2 if label_width else 0
+    lines = [
+        Text(f"  {'class':>{index_width}}{'':{gap + label_width + BAR + 2}}  {'prob.':>7}  {'f(x)':>8}", style="dim")
+    ]
+    for index, label, entry in rows:
+        line = Text(f"  {index:>{index_width}}{'':{gap}}{shorten(label, label_width):{label_width}}  ")
+        line.append(bar(entry.probability, BAR, unicode=draws_blocks(console)), style="red")
+        line.append(f"  {_percent(entry.probability):>7}  {number(entry.score):>8}")
+        if entry.index in explained:
+            line.stylize("bold")
+        lines.append(line)
+    return lines
+
+
+def choice(explanation: Explanation) -> Text:
+    """Return which class is explained, and why that one."""
+    best = explanation.top[0].index
+    name = f"class {explanation.target}"
+    if explanation.label:
+        name = f"{clean(explanation.label)} ({name})"
+    if explanation.target == best:
+        why = ", the class with the highest score; --target explains another"
+    else:
+        place = next((str(n) for n, entry in enumerate(explanation.top, 1) if entry.index == explanation.target), None)
+        why = f", number {place} by score" if place else f", probability {_percent(explanation.probability)}"
+    return Text.assemble("Explained: ", (name, "bold"), why)
+
+
+def ledger_line(ledger: Ledger, method: str) -> str:
+    """Return the account in one line, such as ``f(x) 17.61 = pixels 15.87 + biases 1.74 + constants 0 + lost 0``."""
+    score = f"f(x) {number(ledger.score)}"
+    if ledger.biases is None or ledger.constants is None or ledger.lost is None:
+        return f"{score}; the map sums to {number(ledger.pixels)} ({method} promises no account)"
+    if ledger.start == 0:
+        return f"{score} is not positive: no evidence for this class, the map is empty"
+    parts = {
+        "pixels": ledger.pixels,
+        "biases": ledger.biases,
+        "constants": ledger.constants,
+        "lost": ledger.lost,
+    }
+    start = ledger.start
+    head = score if abs(start - ledger.score) <= 1e-6 * start else f"{score}; relevance {number(start)}"
+    line = f"{head} ="
+    for place, (name, value) in enumerate(parts.items()):
+        negative = value < -ROUNDING * start
+        sign = " −" if negative else " +" if place else ""
+        line += f"{sign} {'gained' if name == 'lost' and negative else name} {number(abs(value), like=start)}"
+    if ledger.error is not None and abs(ledger.error) > CLOSES:
+        line += f" (does not close: {number(ledger.error * start)} is missing)"
+    return line
+
+
+def layers(ledger: Ledger, console: Console) -> None:
+    """Print the account of every layer, from the class score down to the pixels."""
+    if not ledger.layers:
+        return
+    console.print(f"  {'layer':32} {'rule':13} {'incoming':>9} {'biases':>9} {'lost':>9}", style="dim")
+    for row in ledger.layers:
+        amounts = " ".join(f"{number(value):>9}" for value in (row.incoming, row.biases, row.lost))
+        name = shorten_middle(clean(row.name), 32)
+        console.print(f"  {name:32} {shorten(row.rule, 13):13} {amounts}", no_wrap=True, crop=False)
+
+
+def assumed(notes: Sequence[str], console: Console) -> None:
+    """Print what was guessed, each with the option that changes it."""
+    if not notes:
+        return
+    console.print("Assumed:")
+    for note in notes:
+        lines = textwrap.fill(
+            clean(note), console.width, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False
+        )
+        console.print(Text(lines))
+
+
+def for_tensors(notes: Sequence[str]) -> list[str]:
+    """Return the notes that concern a tensor too: not those on preprocessing, which it does not go through."""
+    return [note for note in notes if "--preprocess" not in note and "--pixel-scale" not in note]
+
+
+def _percent(share: float) -> str:
+    """Return a probability; what is not zero does not look like zero."""
+    if 0 < share < 0.001:
+        return "<0.1 %"
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,79 @@
+"""Text for eyes: what strangers wrote made harmless, numbers and bars made short."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+
+ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI … final byte
+    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # OSC, DCS, SOS, PM, APC … until BEL or ST
+    r"|\x1b[ -/]*[0-~]?"  # any other escape
+    r"|\x9b[0-?]*[ -/]*[@-~]",  # CSI in one character
+    re.DOTALL,
+)
+FORMATTING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Signs that turn the direction of writing, and so could make a name look like another."""
+ROUNDING = 1e-6
+"""Below this share of the whole, a part of an account in float32 may be rounding alone."""
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def clean(text: str, *, keep_lines: bool = False) -> str:
+    """Return ``text`` without terminal escapes and control characters; line breaks and tabs become spaces.
+
+    ``keep_lines`` leaves line breaks in, for messages that heatcli itself wrote in lines.
+    """
+    kept = []
+    for sign in ESCAPES.sub("", text):
+        if sign == "\n" and keep_lines:
+            kept.append(sign)
+        elif sign in "\n\r\t":
+            kept.append(" ")
+        elif unicodedata.category(sign) not in ("Cc", "Cs") and sign not in FORMATTING:
+            kept.append(sign)
+    return "".join(kept)
+
+
+def shorten(text: str, width: int) -> str:
+    """Return ``text`` in at most ``width`` characters, with … for what is cut off its end."""
+    return text if len(text) <= width else text[: max(0, width - 1)].rstrip(" ,") + "…"
+
+
+def shorten_middle(text: str, width: int) -> str:
+    """Return ``text`` in at most ``width`` characters, with … for what is cut out of its middle."""
+    if len(text) <= width:
+        return text
+    head = (width - 1) // 2
+    return text[:head] + "…" + text[len(text) - (width - 1 - head) :]
+
+
+def number(value: float, *, like: float | None = None) -> str:
+    """Return ``value`` with four significant digits of ``like`` (default: itself).
+
+    Exactly zero is ``0``; what is more than a rounding error beside ``like`` keeps a significant digit.
+    """
+    if value == 0:
+        return "0"
+    size = abs(value if like is None or like == 0 else like)
+    if not math.isfinite(value) or not 1e-4 <= size < 1e6:
+        return f"{value:.4g}"
+    text = f"{value:.{max(0, 3 - math.floor(math.log10(size)))}f}"
+    if float(text) != 0 or abs(value) < ROUNDING * size:
+        return text.removeprefix("-") if float(text) == 0 else text
+    return f"{value:.{-math.floor(math.log10(abs(value)))}f}" if abs(value) >= 1e-6 else f"{value:.1g}"
+
+
+def bar(share: float, width: int, *, unicode: bool = True) -> str:
+    """Return a bar of ``width`` characters filled to ``share`` (0 to 1), in eighths of a character where possible."""
+    share = min(1.0, max(0.0, share))
+    if not unicode:
+        return ("#" * round(share * width)).ljust(width)
+    eighths = round(share * width * 8)
+    return ("█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()).ljust(width)
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """Return ``1 picture`` or ``2 pictures``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

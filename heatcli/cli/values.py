@@ -1,0 +1,123 @@
+"""Reads the values of options that are more than a word: sizes, ranges, lists of numbers."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from heatcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from heatcli.cli.options import Channels, Fit, Layout
+
+Bounds = tuple[float | tuple[float, ...], float | tuple[float, ...]]
+
+
+def size(text: str | None) -> int | tuple[int, int] | None:
+    """Read ``224`` as the side of a square, ``240x320`` as height and width."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+)(?:\s*[x×,]\s*(\d+))?\s*", text)
+    sides = [int(side) for side in match.groups() if side] if match else []
+    if not sides or not all(1 <= side <= 65536 for side in sides):
+        raise UsageError(f"--size {text}: give one side, such as 224, or height x width, such as 240x320")
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def numbers(text: str | None, option: str) -> tuple[float, ...] | None:
+    """Read one number, or one a channel with commas between."""
+    if text is None:
+        return None
+    return tuple(number(part, option) for part in text.split(","))
+
+
+def number(text: str, option: str) -> float:
+    """Read a finite number; a fraction such as ``1/255`` is understood."""
+    above, slash, below = text.partition("/")
+    try:
+        value = float(above) / (float(below) if slash else 1.0)
+    except (ValueError, ZeroDivisionError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise UsageError(f"{option}: '{text.strip()}' is no number")
+    return value
+
+
+def bounds(text: str | None) -> Bounds | None:
+    """Read ``l,h``, or one pair a channel as ``l,h/l,h/l,h``; return (l, h), each a number or one a channel."""
+    if text is None:
+        return None
+    pairs = []
+    for part in re.split("[/;]", text):
+        pair = [number(piece, "--range") for piece in part.split(",")]
+        if len(pair) != 2:
+            raise UsageError(f"--range {text}: give l,h, such as -1,1, or a pair a channel, such as -2,2/-1,1/-1,1")
+        if pair[0] >= pair[1]:
+            raise UsageError(f"--range {text}: the lower bound comes first; {part.strip()} is not in that order")
+        pairs.append(pair)
+    if len(pairs) == 1:
+        return pairs[0][0], pairs[0][1]
+    return tuple(low for low, _ in pairs), tuple(high for _, high in pairs)
+
+
+def loading(
+    *,
+    preprocess: str,
+    labels: str | None,
+    size_: str | None,
+    fit: Fit | None,
+    mean: str | None,
+    std: str | None,
+    pixel_scale: str | None,
+    channels: Channels | None,
+    layout: Layout | None,
+    range_: str | None,
+) -> dict[str, Any]:
+    """Return the options that settle how a model is loaded as the keywords of ``heatcli.load``."""
+    return {
+        "preprocess": preprocess,
+        "labels": labels,
+        "size": size(size_),
+        "fit": fit and fit.value,
+        "mean": numbers(mean, "--mean"),
+        "std": numbers(std, "--std"),
+        "scale": None if pixel_scale is None else number(pixel_scale, "--pixel-scale"),
+        "channels": channels and channels.value,
+        "layout": layout and layout.value.upper(),
+        "range": bounds(range_),
+    }
+
+
+def jobs(text: str | None) -> int | None:
+    """Read how many pictures are explained at the same time."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{1,4}", text) or int(text) < 1:
+        raise UsageError(f"--jobs {text}: a whole number from 1 on is needed")
+    return int(text)
+
+
+def colour_scale(text: str) -> str | float:
+    """Read ``per-image``, ``shared``, or the relevance that gets the strongest colour."""
+    if text in ("per-image", "shared"):
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise UsageError(
+            f"--scale {text}: give per-image, shared or a number above 0 (--pixel-scale is the one of preprocessing)"
+        )
+    return value
+
+
+def choices(text: str | None, option: str, known: Collection[str]) -> frozenset[str]:
+    """Read words with commas between, each of them one of ``known``."""
+    words = [word.strip() for word in (text or "").split(",") if word.strip()]
+    for word in words:
+        if word not in known:
+            raise UsageError(f"{option}: '{word}' is not known; known: {', '.join(known)}")
+    return frozenset(words)

@@ -1,0 +1,70 @@
+"""The exceptions of heatcli; each one knows the exit code that the command line answers with.
+
+    HeatcliError                 1   anything heatcli says no to
+    ├── UsageError               2   an option, a name or a file that was given does not fit
+    ├── PictureError             1   this one input cannot be read; others may
+    └── ModelError               3   the model cannot be used at all
+        ├── UnreadableModel      3   not an ONNX file, truncated, missing, refused by onnxruntime
+        ├── UnsupportedModel     3   operations that heatcli cannot explain, every one of them by name
+        └── NotAClassifier       3   the outputs are not one row of class scores
+
+A message says what was given, what is wrong with it and what to do, in one or two lines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class HeatcliError(Exception):
+    """Base of all errors that heatcli raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(HeatcliError):
+    """An option, a name or a file that was given does not fit."""
+
+    exit_code = 2
+
+
+class PictureError(HeatcliError):
+    """One input cannot be read as a picture or tensor."""
+
+
+class ModelError(HeatcliError):
+    """The model cannot be used."""
+
+    exit_code = 3
+
+
+class UnreadableModel(ModelError):
+    """The file is missing, is no ONNX model, or onnxruntime refuses it."""
+
+
+class NotAClassifier(ModelError):
+    """No output of the model is one row of class scores."""
+
+
+@dataclass(frozen=True)
+class UnsupportedNode:
+    """A node of the graph that no reader knows: its output name, operation, domain and the reason."""
+
+    name: str
+    operation: str
+    domain: str
+    reason: str
+
+    def __str__(self) -> str:
+        """One line: operation, the node's output and why it is not supported."""
+        operation = f"{self.domain}:{self.operation}" if self.domain else self.operation
+        return f"{operation} ({self.name}): {self.reason}"
+
+
+class UnsupportedModel(ModelError):
+    """The graph holds operations that heatcli cannot explain; ``nodes`` lists every one."""
+
+    def __init__(self, message: str, nodes: tuple[UnsupportedNode, ...] = ()) -> None:
+        """Keep the unsupported ``nodes`` beside the message."""
+        super().__init__(message)
+        self.nodes = nodes

@@ -1,0 +1,308 @@
+"""The main road: a picture and a network go in, an explanation comes out.
+
+picture ─ inputs ──► input tensor ─ forward ──► activations ─ relevance ──► relevance and its account
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from heatcli import methods, network
+from heatcli.errors import PictureError, UsageError
+from heatcli.explanation import ClassScore, Explanation, ModelInfo
+from heatcli.inputs import Bounds, Picture, Range, prepare
+from heatcli.network import file
+from heatcli.network.layers import Network
+from heatcli.pictures import preprocessing
+from heatcli.pictures.labels import labels_from_metadata, read_labels
+from heatcli.pictures.preprocessing import Preprocessing
+from heatcli.planning import Choice, Plan, rules_for
+from heatcli.relevance.bounds import bounded_inputs
+from heatcli.targets import probabilities, resolve_target
+
+Array = np.ndarray
+PRECISIONS: dict[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
+
+
+class Explainer:
+    """A network ready to explain pictures; safe to use from several threads."""
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        model: ModelInfo,
+        preprocessing: Preprocessing | None,
+        labels: tuple[str, ...] | None = None,
+        notes: tuple[str, ...] = (),
+        range: Range | None = None,
+        threads: int | None = None,
+        precision: str = "float32",
+        activation: str = "softmax",
+    ) -> None:
+        """Keep what is known; a session is opened when the first picture comes.
+
+        ``activation`` is what makes probabilities of a network that ends in logits: softmax or sigmoid.
+        """
+        _known("activation", activation, ("softmax", "sigmoid"))
+        _known("precision", precision, tuple(PRECISIONS))
+        self.network, self.model, self.preprocessing, self.labels = network, model, preprocessing, labels
+        self.notes = (*network.notes, *notes)
+        self.range, self.threads, self.precision, self.activation = range, threads, precision, activation
+        self._plan: tuple[tuple[Any, ...], Plan] | None = None
+        self._lock = threading.Lock()
+
+    def explain(
+        self,
+        picture: Picture,
+        *,
+        target: str | int = "top",
+        method: str = "deep-taylor",
+        input_rule: str | None = None,
+        rules: Sequence[str] = (),
+        range: Range | None = None,
+        pool: str | None = None,
+        biases: str = "neurons",
+        evidence: str = "logit",
+        layers: bool = False,
+    ) -> Explanation:
+        """Explain why the network gives ``picture`` the score of class ``target``.
+
+        ``picture`` is a path, a file, bytes, a PIL image, or an array that is already the network input, with or
+        without the batch axis. ``target`` is ``"top"``, a class index or a label. Settings, as on the command line:
+        ``method``, ``input_rule``, ``rules``, ``range``, ``pool``, ``biases``, ``evidence``, ``layers``.
+        Raises PictureError for a picture that cannot be read and UsageError for a setting that does not fit.
+        """
+        explanations = self.explain_targets(
+            picture,
+            targets=(target,),
+            method=method,
+            input_rule=input_rule,
+            rules=rules,
+            range=range,
+            pool=pool,
+            biases=biases,
+            evidence=evidence,
+            layers=layers,
+        )
+        if len(explanations) != 1:
+            raise UsageError(f"the target '{target}' names {len(explanations)} classes; use explain_targets")
+        return explanations[0]
+
+    def __repr__(self) -> str:
+        """Name the model, its input and its classes."""
+        source, output = self.network.input, self.network.output
+        return f"Explainer({self.model.path!r}, input {source.name} {source.shape}, {output.classes} classes)"
+
+    def explain_targets(
+        self,
+        picture: Picture,
+        *,
+        targets: Sequence[str | int] = ("top",),
+        method: str = "deep-taylor",
+        input_rule: str | None = None,
+        rules: Sequence[str] = (),
+        range: Range | None = None,
+        pool: str | None = None,
+        biases: str = "neurons",
+        evidence: str = "logit",
+        layers: bool = False,
+    ) -> list[Explanation]:
+        """Explain several classes of one picture with one forward pass; ``"top-K"`` among ``targets`` stands for K.
+
+        With ``layers`` an explanation keeps the relevance of every layer's output too.
+        """
+        rules = (rules,) if isinstance(rules, str) else tuple(rules)
+        choice = Choice(methods.named(method), input_rule, rules, pool, biases)
+        _known("biases", biases, ("neurons", "ignore"))
+        _known("evidence", evidence, ("logit", "one", "probability"))
+        if evidence != "logit" and not choice.method.conserves:
+            raise UsageError(f"--evidence does not go with {method}, which shares nothing out")
+        given = self.range if range is None else range
+        prepared = prepare(picture, self.network.input, self.preprocessing, given)
+        plan = self._plan_for(choice, prepared.bounds)
+
+        begun = time.perf_counter()
+        activations = plan.forward(prepared.x)
+        seconds = {"read": prepared.seconds, "forward": time.perf_counter() - begun}
+
+        scores = np.asarray(activations[self.network.output.logits], np.float32).reshape(-1)
+        if not np.isfinite(scores).all():
+            raise PictureError("the network's scores are not finite for this input; check the preprocessing")
+        output = activations[self.network.output.name]
+        chances = probabilities(scores, output, self.network.output.kind, self.activation)
+        top = tuple(self._class(int(index), scores, chances) for index in np.argsort(-scores, kind="stable")[:5])
+        settings = {
+            "method": method,
+            "input_rule": plan.input_rule,
+            "rules": list(rules),
+            "range": _plain(prepared.bounds),
+            "pool": pool or plan.method.composite.pool.name,
+            "biases": biases,
+            "evidence": evidence,
+            "precision": self.precision,
+        }
+        explanations = []
+        for index in resolve_target(targets, scores, self.labels):
+            explained = self._class(index, scores, chances)
+            begun = time.perf_counter()
+            kept: dict[str, Array] | None = {} if layers else None
+            relevance, ledger, warnings = plan.walk(activations, prepared.x, explained, evidence, kept)
+            taken = {**seconds, "relevance": time.perf_counter() - begun}
+            explanations.append(
+                Explanation(
+                    relevance=self._without_batch(relevance),
+                    layout=self.preprocessing.layout if self.preprocessing else self.network.input.layout,
+                    target=index,
+                    label=explained.label,
+                    score=explained.score,
+                    probability=explained.probability,
+                    top=top,
+                    ledger=ledger,
+                    method=method,
+                    signed=plan.signed,
+                    settings=settings,
+                    preprocessing=self.preprocessing.record() if prepared.placement and self.preprocessing else {},
+                    model=self.model,
+                    image=prepared.image,
+                    placement=prepared.placement,
+                    seconds=taken,
+                    warnings=warnings,
+                    layers=kept,
+                )
+            )
+        return explanations
+
+    def explain_many(self, pictures: Iterable[Picture], **settings: Any) -> Iterator[Explanation]:
+        """Explain one picture after the other, in order, holding one at a time; settings as for ``explain``."""
+        if isinstance(pictures, str | bytes | Path):
+            raise UsageError("explain_many takes several pictures; give a list, or call explain for one")
+        return (self.explain(picture, **settings) for picture in pictures)
+
+    def assigned_rules(
+        self,
+        *,
+        method: str = "deep-taylor",
+        input_rule: str | None = None,
+        rules: Sequence[str] = (),
+        pool: str | None = None,
+    ) -> dict[str, str]:
+        """Return the name of the rule that every layer would get for a picture, by layer name."""
+        known = self.preprocessing is not None or self.range is not None
+        choice = Choice(methods.named(method), input_rule, tuple(rules), pool, "neurons")
+        assigned = rules_for(self.network, choice, bounded=known and bounded_inputs(self.network) is not None)
+        return {name: rule.name for name, rule in assigned.items()}
+
+    def _plan_for(self, choice: Choice, bounds: Bounds | None) -> Plan:
+        """Return the plan of ``choice``; one is kept, since it holds a session and the split weights."""
+        key = (choice, None if bounds is None else tuple(bound.tobytes() for bound in bounds))
+        with self._lock:
+            if self._plan is None or self._plan[0] != key:
+                plan = Plan(
+                    self.network,
+                    choice,
+                    bounds,
+                    threads=self.threads,
+                    dtype=PRECISIONS[self.precision],
+                )
+                self._plan = (key, plan)
+            return self._plan[1]
+
+    def _class(self, index: int, scores: Array, chances: Array) -> ClassScore:
+        label = self.labels[index] if self.labels else None
+        return ClassScore(index, label, float(scores[index]), float(chances[index]))
+
+    def _without_batch(self, relevance: Array) -> Array:
+        spec = self.network.input
+        batched = spec.layout.startswith("N") or spec.layout == "flat"
+        return np.ascontiguousarray(relevance[0] if batched and spec.shape[0] == 1 else relevance, np.float32)
+
+
+def load(
+    model: str | Path,
+    *,
+    preprocess: str = "auto",
+    labels: str | Path | Sequence[str] | None = None,
+    size: int | str | tuple[int, int] | None = None,
+    fit: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    scale: float | None = None,
+    channels: str | None = None,
+    layout: str | None = None,
+    range: Range | None = None,
+    threads: int | None = None,
+    precision: str = "float32",
+) -> Explainer:
+    """Load the ONNX classifier at ``model`` and settle how pictures become its input.
+
+    ``preprocess`` is ``"auto"`` or a preset's name; ``size`` (height, width), ``fit``, ``mean``, ``std``, ``scale``,
+    ``channels`` and ``layout`` override single facts of it. ``labels`` is a file or a list. ``range`` gives the bounds
+    of the network input for z^B where no preprocessing says them. ``threads`` bounds onnxruntime; ``precision`` is that
+    of the relevance pass. Raises ModelError where the model cannot be used, UsageError where an option does not fit.
+    """
+    if not isinstance(model, str | Path):
+        raise UsageError(f"the model must be the path of an .onnx file, not {type(model).__name__}")
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be 1 or more, not {threads}")
+    path = Path(model)
+    sides = preprocessing.parse_size(size) if size is not None else None
+    order = layout.upper() if layout and layout not in ("flat", "tensor") else layout
+    read = network.read(path, size=sides, suggested=preprocessing.stated_size(path), layout=order)
+    settled, notes = preprocessing.resolve(
+        read.input,
+        preprocess=preprocess,
+        size=sides,
+        fit=fit,
+        mean=mean,
+        std=std,
+        scale=scale,
+        channels=channels,
+        layout=order,
+        model_path=path,
+        metadata=read.metadata,
+        producer=read.producer,
+    )
+    sidecar = preprocessing.read_sidecar(path)
+    if labels is None and (beside := sidecar.get("labels")):
+        labels = path.parent / beside if isinstance(beside, str) else beside
+    names = _labels(labels, path, read.output.classes)
+    if names is None and (names := labels_from_metadata(read.metadata, read.output.classes)):
+        notes = (*notes, "labels are the model's own, from its metadata; change with --labels")
+    return Explainer(
+        read,
+        model=ModelInfo(str(path), file.digest(path), read.producer),
+        preprocessing=settled,
+        labels=names,
+        notes=notes,
+        range=range,
+        threads=threads,
+        precision=precision,
+        activation=sidecar.get("activation") or "softmax",
+    )
+
+
+def _labels(labels: str | Path | Sequence[str] | None, model: Path, classes: int) -> tuple[str, ...] | None:
+    if labels is None:
+        return None
+    if isinstance(labels, str | Path):
+        return read_labels(labels, classes)
+    if len(labels) != classes:
+        raise UsageError(f"{len(labels)} labels were given, but {model} has {classes} classes")
+    return tuple(labels)
+
+
+def _plain(bounds: Bounds | None) -> list[list[float]] | None:
+    """Return the range for the record, one number or one a channel."""
+    return None if bounds is None else [[float(value) for value in bound.reshape(-1)[:8]] for bound in bounds]
+
+
+def _known(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"unknown value '{value}' for {option}; known: {', '.join(known)}")

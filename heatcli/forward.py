@@ -1,0 +1,81 @@
+"""The forward pass: onnxruntime runs the network and hands over the activations and denominators asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+
+from heatcli import runtime
+from heatcli.errors import UsageError
+from heatcli.kernels.terms import Denominator
+from heatcli.kernels.written import Writer
+from heatcli.network.layers import Network
+
+Array = np.ndarray
+
+
+class Forward:
+    """A session on the network's graph with further outputs: captured activations, and denominators beside them."""
+
+    def __init__(
+        self,
+        network: Network,
+        activations: Sequence[str] = (),
+        denominators: Sequence[Denominator] = (),
+        *,
+        threads: int | None = None,
+        scores: bool = True,
+    ) -> None:
+        """Open the session; ``threads`` bounds the threads inside one operation.
+
+        Class scores and the network's output are captured too, unless ``scores`` is false: then the network is run no
+        further than the activations need.
+        """
+        self.network = network
+        graph = onnx.ModelProto.FromString(network.graph)
+        writer = Writer(network.shapes)
+        for request in denominators:
+            writer.denominator(request)
+        graph.graph.node.extend(writer.nodes)
+        graph.graph.initializer.extend(runtime.placeholder(*entry) for entry in writer.constants.items())
+        keys = [request.key for request in denominators]
+        head = (network.output.name, network.output.logits) if scores else ()
+        self.names = tuple(dict.fromkeys(name for name in (*head, *activations, *keys) if name != network.input.name))
+        self._captures_input = network.input.name in activations
+        _prune(graph.graph, self.names)
+        del graph.graph.output[:]
+        graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self.names)
+        present = {entry.name for entry in graph.graph.initializer}
+        weights = {name: value for name, value in (network.weights | writer.constants).items() if name in present}
+        self._session = runtime.open_session(graph.SerializeToString(), weights=weights, level="all", threads=threads)
+
+    def run(self, x: Array) -> dict[str, Array]:
+        """Run the network on ``x``, of the input's shape and dtype; return every captured tensor by name.
+
+        Raises UsageError where shape or dtype do not fit.
+        """
+        spec = self.network.input
+        if x.shape != spec.shape or x.dtype != np.dtype(spec.dtype):
+            raise UsageError(
+                f"the network input {spec.name} takes {spec.dtype} of shape {spec.shape}, got {x.dtype} of {x.shape}"
+            )
+        values = dict(zip(self.names, runtime.run(self._session, self.names, {spec.name: x}), strict=True))
+        if self._captures_input:
+            values[spec.name] = x
+        return values
+
+
+def _prune(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:
+    """Drop nodes and constants that ``outputs`` do not hang on."""
+    wanted = set(outputs)
+    kept = []
+    for node in reversed(graph.node):
+        if any(name in wanted for name in node.output):
+            wanted.update(node.input)
+            kept.append(node)
+    constants = [entry for entry in graph.initializer if entry.name in wanted]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(reversed(kept))
+    graph.initializer.extend(constants)

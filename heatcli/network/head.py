@@ -1,0 +1,108 @@
+"""The head of the network: which output is the row of class scores, and where it is before softmax or sigmoid."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import onnx
+
+from heatcli.errors import NotAClassifier
+from heatcli.network.layers import OutputSpec
+
+Shape = tuple[int, ...]
+KINDS = {"Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid"}
+SAME_ORDER = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout")
+SCORES = (
+    onnx.TensorProto.UNDEFINED,
+    onnx.TensorProto.FLOAT,
+    onnx.TensorProto.FLOAT16,
+    onnx.TensorProto.DOUBLE,
+    onnx.TensorProto.BFLOAT16,
+    onnx.TensorProto.UINT8,
+    onnx.TensorProto.INT8,
+)
+"""Types that class scores have, quantised ones included; a label is int64 or a string."""
+
+
+def find_output(
+    model: onnx.ModelProto, shapes: dict[str, Shape], constants: dict[str, object]
+) -> tuple[OutputSpec, list[str]]:
+    """Return the output that holds class scores and what was chosen about it.
+
+    Class scores are one row of numbers, such as 1x1000, 1x1000x1x1 or 1000. Of several such rows those are one that
+    come from the same logits, and a row of one number gives way to one of several. Raises NotAClassifier where no
+    output is left, or more than one.
+    """
+    described: list[str] = []
+    rows: list[OutputSpec] = []
+    for entry in model.graph.output:
+        shape = shapes.get(entry.name)
+        described.append(f"{entry.name} {'x'.join(map(str, shape)) if shape is not None else '(no tensor)'}")
+        if shape is not None and is_row(shape) and entry.name not in constants:
+            if entry.type.tensor_type.elem_type in SCORES:
+                rows.append(output_of(model, entry.name, shapes, constants))
+            else:
+                kind = onnx.TensorProto.DataType.Name(entry.type.tensor_type.elem_type).lower()
+                described[-1] += f" {kind}"
+    outputs = ", ".join(described)
+    if not rows:
+        raise NotAClassifier(f"no output is one row of class scores: {outputs}; heatcli explains classifiers")
+    found = distinct(rows)
+    if len(found) > 1:
+        raise NotAClassifier(f"several outputs could be the class scores: {outputs}; keep one of them in the file")
+    notes = []
+    if len(model.graph.output) > 1:
+        notes.append(f"of the outputs {outputs} heatcli explains {found[0].name}; the file must be changed for another")
+    return found[0], notes
+
+
+def distinct(rows: list[OutputSpec]) -> list[OutputSpec]:
+    """Return ``rows`` without those that say the same, the one behind a softmax first, or that are one number."""
+    by_logits: dict[str, OutputSpec] = {}
+    for row in sorted(rows, key=lambda row: row.kind == "logits"):
+        by_logits.setdefault(row.logits, row)
+    several = [row for row in by_logits.values() if row.classes > 1]
+    return several or list(by_logits.values())
+
+
+def is_row(shape: Shape) -> bool:
+    """Whether all elements lie along one axis, as in 1x1000x1x1."""
+    return 1 <= len(shape) <= 4 and sum(1 for length in shape if length > 1) <= 1 and math.prod(shape) >= 1
+
+
+def output_of(
+    model: onnx.ModelProto, output: str, shapes: dict[str, Shape], constants: dict[str, object]
+) -> OutputSpec:
+    """Walk back from ``output`` through moves and a last softmax or sigmoid to the logits."""
+    producers = {name: node for node in model.graph.node for name in node.output if name}
+    spec = OutputSpec(output, "logits", math.prod(shapes[output]), output)
+    name, squashed = output, False
+    while name in producers:
+        node = producers[name]
+        if node.domain not in ("", "ai.onnx") or node.input[0] in constants:
+            break
+        source = node.input[0]
+        if node.op_type in KINDS and not squashed and over_classes(node, shapes[source], opset_of(model)):
+            squashed = True
+            spec = replace(spec, kind=KINDS[node.op_type], logits=source)
+        elif node.op_type in ("Identity", "Dropout") and spec.logits == name:
+            spec = replace(spec, logits=source)  # the same tensor under another name
+        elif node.op_type not in SAME_ORDER or squashed:
+            break
+        name = source
+    return spec
+
+
+def over_classes(node: onnx.NodeProto, shape: Shape, opset: int) -> bool:
+    """Whether a softmax runs over all class scores; before opset 13 it flattened everything from its axis on."""
+    if node.op_type == "Sigmoid":
+        return True
+    axis = next((a.i for a in node.attribute if a.name == "axis"), 1 if opset < 13 else -1)
+    covered = math.prod(shape[axis % len(shape) :]) if opset < 13 else shape[axis % len(shape)]
+    return covered == math.prod(shape)
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Return the version of the standard operator set."""
+    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=1)

@@ -1,0 +1,327 @@
+"""The layer list: what a network is once ONNX has been read, as plain data without behaviour beyond shapes.
+
+A layer belongs to one family, and the family decides what happens to relevance that arrives at it. ``name`` is the name
+of the layer's output tensor in the ONNX file, so that it is found again in any graph viewer. ``inputs`` names the
+tensors that depend on the picture; everything else a layer needs is a NumPy constant inside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import ClassVar
+
+import numpy as np
+
+Array = np.ndarray
+Operand = str | Array
+"""What is merged or concatenated: the name of a data tensor, or a constant."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Layer:
+    """One step of the network: its output's name, the ONNX operation it was read from, its data inputs."""
+
+    family: ClassVar[str] = ""
+
+    name: str
+    operation: str
+    inputs: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Name the layer without its constants."""
+        return f"{type(self).__name__}({self.operation} {', '.join(self.inputs)} → {self.name})"
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers of the file the layer holds; the fixed weights of averages and sums are none."""
+        total = 0
+        for entry in fields(self):
+            if entry.name == "weights" and not isinstance(self, Linear):
+                continue
+            value = getattr(self, entry.name)
+            for part in value if isinstance(value, tuple) else (value,):
+                if isinstance(part, Layer):
+                    total += part.parameters
+                elif isinstance(part, np.ndarray):
+                    total += part.size
+        return total
+
+
+# linear ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Linear(Layer):
+    """x_j = Σ_i x_i w_ij + b_j with learned weights; ``bias`` broadcasts to the output or is None."""
+
+    family: ClassVar[str] = "linear"
+
+    weights: Array
+    bias: Array | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Convolution(Linear):
+    """Convolution over any number of spatial axes; ``weights`` (O, C/groups, *kernel).
+
+    ``pads`` are those at the begin of each axis; what is padded or left over at its end follows from the output.
+    """
+
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    pads: tuple[int, ...]
+    groups: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class TransposedConvolution(Convolution):
+    """The adjoint of a convolution used as a layer; ``weights`` (C, O/groups, *kernel)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Dense(Linear):
+    """x (..., I) times ``weights`` (I, O)."""
+
+
+# pooling --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A sliding window: one entry a spatial axis, ``pads`` at the begin of the axis."""
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    pads: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Pooling(Layer):
+    """A layer that summarises a neighbourhood of activations."""
+
+    family: ClassVar[str] = "pooling"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class AveragePooling(Pooling):
+    """A linear layer with fixed weights: ``weights`` is 1/divisor, (1, 1, *output) or broadcastable to the output."""
+
+    window: Window
+    weights: Array
+    bias: None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Reduction(Pooling):
+    """A mean or sum over whole ``axes``: linear with the fixed weight ``weights`` (a scalar array)."""
+
+    axes: tuple[int, ...]
+    weights: Array
+    bias: None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class MaxPooling(Pooling):
+    """The largest activation of each window."""
+
+    window: Window
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class MaxReduction(Pooling):
+    """The largest activation over whole ``axes``."""
+
+    axes: tuple[int, ...]
+
+
+# merging, gating ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Summation(Layer):
+    """Σ_k w_k x_k of several tensors that broadcast: linear with fixed ``weights``, one a summand: ±1 or 1/n."""
+
+    family: ClassVar[str] = "merging"
+
+    operands: tuple[Operand, ...]
+    weights: Array
+    bias: None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Extremum(Layer):
+    """The elementwise largest (or smallest) of several tensors."""
+
+    family: ClassVar[str] = "merging"
+
+    operands: tuple[Operand, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Gating(Layer):
+    """The product or quotient of two data tensors.
+
+    ``signal`` is the place of the one that takes all relevance, the other being a gate; None for half each.
+    """
+
+    family: ClassVar[str] = "gating"
+
+    signal: int | None
+    divide: bool = False
+
+
+# elementwise ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Affine(Layer):
+    """``scale`` · x + ``shift`` with constants that could not be folded into a linear layer."""
+
+    family: ClassVar[str] = "affine"
+
+    scale: Array | None = None
+    shift: Array | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Activation(Layer):
+    """An elementwise ``function`` of one tensor, by its ONNX name, with ``constants`` in the operation's order."""
+
+    family: ClassVar[str] = "activation"
+
+    function: str
+    constants: tuple[Array, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Chain(Layer):
+    """Several ``steps`` that together are one layer of family ``kind``, such as x·sigmoid(x) written out."""
+
+    family: ClassVar[str] = "activation"
+
+    steps: tuple[Layer, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LocalResponseNormalization(Layer):
+    """x_c / (``bias`` + ``alpha``/``size`` · Σ x²)^``beta``, summed over ``size`` neighbouring channels."""
+
+    family: ClassVar[str] = "normalisation"
+
+    size: int
+    alpha: float
+    beta: float
+    bias: float
+
+
+# moving ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Moving(Layer):
+    """Elements change places, none changes its value."""
+
+    family: ClassVar[str] = "moving"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Reshape(Moving):
+    """The same elements in the same order under another shape: Reshape, Flatten, Identity, Dropout, Cast."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Transpose(Moving):
+    """Axes in another order."""
+
+    permutation: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Concatenation(Moving):
+    """Several tensors side by side along ``axis``; constants among them take their part of the relevance away."""
+
+    operands: tuple[Operand, ...]
+    axis: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Slicing(Moving):
+    """A part of the tensor: one slice an axis."""
+
+    slices: tuple[slice, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Gathering(Moving):
+    """Elements picked along ``axis`` by constant non-negative ``indices`` of any shape."""
+
+    axis: int
+    indices: Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Padding(Moving):
+    """A frame of one ``value`` around the tensor: ``pads`` (before, after) an axis, negative where it crops."""
+
+    pads: tuple[tuple[int, int], ...]
+    value: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Broadcasting(Moving):
+    """The tensor repeated to a larger shape, as NumPy broadcasts."""
+
+
+# the whole ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The network's input: ``shape`` with the batch axis and every size concrete, batch 1.
+
+    ``layout`` is one of NCHW, NHWC, CHW, HWC, NHW, HW, flat (one row of numbers) or tensor (anything else). ``free``
+    says that the file left height and width open; ``raw_pixels`` is the evidence that the graph normalises pixels.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    layout: str
+    free: bool = False
+    raw_pixels: str | None = None
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """The row of class scores: the graph's output ``name``, and ``logits``, the tensor before softmax or sigmoid."""
+
+    name: str
+    kind: str
+    classes: int
+    logits: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Network:
+    """A classifier as a layer list in forward order, from ``input`` to ``output.logits``.
+
+    ``shapes`` gives every data tensor's shape at batch 1. ``graph`` is the simplified model as ONNX bytes, which the
+    forward pass runs; ``weights`` are its large constants by name, which stand in it as placeholders.
+    """
+
+    layers: tuple[Layer, ...]
+    input: InputSpec
+    output: OutputSpec
+    shapes: dict[str, tuple[int, ...]]
+    graph: bytes
+    weights: dict[str, Array] = field(default_factory=dict)
+    producer: str = ""
+    opset: int = 0
+    metadata: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    nonnegative: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        """Count the layers and name both ends."""
+        return f"Network({len(self.layers)} layers from {self.input.name} to {self.output.logits})"

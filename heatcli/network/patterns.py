@@ -1,0 +1,289 @@
+"""Several layers that are one: affine layers folded into their neighbour, elementwise chains, gates.
+
+No pattern names an architecture or an exporter: what counts is only what the layers compute.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from heatcli.network.layers import (
+    Activation,
+    Affine,
+    AveragePooling,
+    Broadcasting,
+    Chain,
+    Concatenation,
+    Convolution,
+    Dense,
+    Extremum,
+    Gating,
+    Layer,
+    Linear,
+    LocalResponseNormalization,
+    MaxPooling,
+    MaxReduction,
+    Moving,
+    Padding,
+    Reduction,
+    Summation,
+)
+
+Shape = tuple[int, ...]
+GATES = ("Sigmoid", "HardSigmoid", "Softmax", "Tanh", "Erf")
+
+
+def recognise(layers: list[Layer], shapes: dict[str, Shape], logits: str, picture: str) -> list[Layer]:
+    """Return the layer list with every pattern recognised and every layer dropped that does not lead to ``logits``."""
+    layers = fold_affine(layers, shapes)
+    layers = elementwise_chains(layers, shapes)
+    layers = reachable(layers, logits)
+    layers = fold_affine_forward(layers, shapes, picture)
+    return settle_gates(layers, shapes)
+
+
+# affine layers --------------------------------------------------------------------------------------------------------
+
+
+def fold_affine(layers: list[Layer], shapes: dict[str, Shape]) -> list[Layer]:
+    """Fold an affine layer into the linear layer before it where nothing else uses that layer: exact."""
+    uses = Counter(name for layer in layers for name in layer.inputs)
+    folded: dict[str, Layer] = {}
+    for layer in layers:
+        if isinstance(layer, Affine):
+            before = folded.get(layer.inputs[0])
+            if isinstance(before, Linear) and uses[before.name] == 1:
+                merged = _fold(before, layer, shapes)
+                if merged is not None:
+                    del folded[before.name]
+                    folded[merged.name] = merged
+                    continue
+        folded[layer.name] = layer
+    return list(folded.values())
+
+
+def _fold(linear: Linear, affine: Affine, shapes: dict[str, Shape]) -> Linear | None:
+    shape = shapes[linear.name]
+    axis = len(shape) - 1 if isinstance(linear, Dense) else 1
+    if shapes[affine.name] != shape:
+        return None
+    scale = _along(affine.scale, axis, shape)
+    shift = _along(affine.shift, axis, shape)
+    if scale is None or shift is None:
+        return None
+    row = (-1,) if isinstance(linear, Dense) else (-1, *(1,) * (len(shape) - 2))
+    weights, bias = linear.weights, linear.bias
+    if affine.scale is not None:
+        if isinstance(linear, Dense):
+            weights = weights * scale.reshape(-1)
+        elif type(linear) is Convolution:
+            weights = weights * scale.reshape(-1, *(1,) * (weights.ndim - 1))
+        else:
+            return None
+        bias = None if bias is None else bias * scale.reshape(row)
+    if affine.shift is not None:
+        bias = shift.reshape(row) if bias is None else bias + shift.reshape(row)
+    return replace(linear, name=affine.name, weights=weights, bias=bias)
+
+
+def fold_affine_forward(layers: list[Layer], shapes: dict[str, Shape], picture: str) -> list[Layer]:
+    """Fold an affine layer into the only linear layer that reads it where that is exact.
+
+    A shift must not meet padding, where it is absent. What normalises ``picture`` stays: the pixel range is pushed
+    through it instead.
+    """
+    uses = Counter(name for layer in layers for name in layer.inputs)
+    pixels = {picture}
+    folded: dict[str, Layer] = {}
+    for layer in layers:
+        before = folded.get(layer.inputs[0])
+        if isinstance(before, Affine) and uses[before.name] == 1 and before.name not in pixels:
+            merged = _fold_forward(before, layer, shapes)
+            if merged is not None:
+                del folded[before.name]
+                folded[merged.name] = merged
+                continue
+        folded[layer.name] = layer
+        if not isinstance(layer, Linear) and all(name in pixels for name in layer.inputs):
+            pixels.add(layer.name)
+    return list(folded.values())
+
+
+def _fold_forward(affine: Affine, layer: Layer, shapes: dict[str, Shape]) -> Linear | None:
+    shape = shapes[affine.name]
+    if shapes[affine.inputs[0]] != shape:
+        return None
+    if isinstance(layer, Dense):
+        scale, shift = (_along(value, len(shape) - 1, shape) for value in (affine.scale, affine.shift))
+        if scale is None or shift is None:
+            return None
+        weights = layer.weights * scale[:, None]
+        added = None if affine.shift is None else shift @ layer.weights
+    elif type(layer) is Convolution:
+        scale, shift = (_along(value, 1, shape) for value in (affine.scale, affine.shift))
+        if scale is None or shift is None or (affine.shift is not None and _padded(layer, shape, shapes[layer.name])):
+            return None
+        spatial = (1,) * (layer.weights.ndim - 2)
+        by_group = (layer.groups, 1, -1, *spatial)
+        grouped = layer.weights.reshape(layer.groups, -1, *layer.weights.shape[1:])
+        weights = (grouped * scale.reshape(by_group)).reshape(layer.weights.shape)
+        added = None
+        if affine.shift is not None:
+            shifted = grouped * shift.reshape(by_group)
+            added = shifted.sum(axis=tuple(range(2, shifted.ndim))).reshape(-1, *spatial)
+    else:
+        return None
+    bias = layer.bias if added is None else added if layer.bias is None else layer.bias + added
+    return replace(layer, inputs=affine.inputs, weights=weights, bias=bias)
+
+
+def _padded(layer: Convolution, shape: Shape, output: Shape) -> bool:
+    """Whether any window hangs out over the tensor."""
+    reach = zip(shape[2:], output[2:], layer.weights.shape[2:], layer.strides, layer.dilations, layer.pads, strict=True)
+    return any(pad > 0 or (o - 1) * s + (k - 1) * d + 1 - pad > n for n, o, k, s, d, pad in reach)
+
+
+def _along(value: np.ndarray | None, axis: int, shape: Shape) -> np.ndarray | None:
+    """Return a constant as one number per channel where it varies along ``axis`` alone, else None."""
+    if value is None:
+        return np.ones(shape[axis], "float32")
+    full = value.reshape((1,) * (len(shape) - value.ndim) + value.shape) if value.ndim <= len(shape) else value
+    if full.ndim != len(shape) or any(length > 1 for place, length in enumerate(full.shape) if place != axis):
+        return None
+    return np.broadcast_to(full.reshape(-1), (shape[axis],))
+
+
+# elementwise chains ---------------------------------------------------------------------------------------------------
+
+
+def elementwise_chains(layers: list[Layer], shapes: dict[str, Shape]) -> list[Layer]:
+    """Join what is an elementwise function of one tensor into one activation, such as x · sigmoid(x).
+
+    Where both sides of a product or a sum come from the same tensor through elementwise layers alone, everything in
+    between is one activation of that tensor.
+    """
+    made: dict[str, Layer] = {}
+    for layer in layers:
+        joined = _join(layer, made, shapes) if isinstance(layer, Gating | Summation | Extremum) else None
+        made[layer.name] = joined or layer
+    return list(made.values())
+
+
+def _join(layer: Layer, made: dict[str, Layer], shapes: dict[str, Shape]) -> Layer | None:
+    if len(layer.inputs) != 2 or len(getattr(layer, "operands", layer.inputs)) != 2:
+        return None
+    left, right = (_line(name, made, shapes) for name in layer.inputs)
+    source = next((name for name in left if name in right), None)
+    if source is None or shapes[source] != shapes[layer.name]:
+        return None
+    between = {name for line in (left, right) for name in line[: line.index(source)]}
+    if not between:  # x · x, x + x
+        return Chain(name=layer.name, operation=layer.operation, inputs=(source,), steps=(layer,))
+    steps: list[Layer] = []
+    for name, step in made.items():
+        if name in between:
+            steps += step.steps if isinstance(step, Chain) else (step,)
+    return Chain(name=layer.name, operation=_title(steps), inputs=(source,), steps=(*steps, layer))
+
+
+def _line(name: str, made: dict[str, Layer], shapes: dict[str, Shape]) -> list[str]:
+    """Return ``name`` and the tensors before it as far as elementwise layers of one input reach."""
+    line = [name]
+    while (layer := made.get(line[-1])) is not None and isinstance(layer, Activation | Affine | Chain):
+        if shapes[layer.inputs[0]] != shapes[name]:
+            break
+        line.append(layer.inputs[0])
+    return line
+
+
+def _title(steps: list[Layer]) -> str:
+    functions = [step.function for step in steps if isinstance(step, Activation)]
+    return "·".join(["x", *functions]) if functions else "chain"
+
+
+# gates ----------------------------------------------------------------------------------------------------------------
+
+
+def settle_gates(layers: list[Layer], shapes: dict[str, Shape]) -> list[Layer]:
+    """Decide for every product of two tensors which is the signal: the other came through a gate or is broadcast."""
+    made = {layer.name: layer for layer in layers}
+    return [
+        replace(layer, signal=_signal(layer, made, shapes)) if isinstance(layer, Gating) else layer for layer in layers
+    ]
+
+
+def _signal(layer: Gating, made: dict[str, Layer], shapes: dict[str, Shape]) -> int | None:
+    if layer.divide:
+        return 0
+    gates = [_is_gate(name, made) for name in layer.inputs]
+    if gates[0] != gates[1]:
+        return gates.index(False)
+    sizes = [int(np.prod(shapes[name])) for name in layer.inputs]
+    if sizes[0] != sizes[1]:
+        return int(sizes[1] > sizes[0])
+    return None
+
+
+def _is_gate(name: str, made: dict[str, Layer]) -> bool:
+    while (layer := made.get(name)) is not None:
+        if isinstance(layer, Activation):
+            ramp = layer.function == "Clip" and all(np.all(np.isfinite(bound)) for bound in layer.constants)
+            return layer.function in GATES or ramp
+        if not isinstance(layer, Affine | Broadcasting) and not (isinstance(layer, Moving) and len(layer.inputs) == 1):
+            return False
+        name = layer.inputs[0]
+    return False
+
+
+# what leads where, and what cannot be negative ------------------------------------------------------------------------
+
+
+def reachable(layers: list[Layer], logits: str) -> list[Layer]:
+    """Return the layers that ``logits`` depends on, in the same order."""
+    wanted = {logits}
+    kept = []
+    for layer in reversed(layers):
+        if layer.name in wanted:
+            wanted.update(layer.inputs)
+            kept.append(layer)
+    return kept[::-1]
+
+
+NONNEGATIVE = ("Relu", "Sigmoid", "HardSigmoid", "Softplus", "Abs", "Exp", "Sqrt")
+
+
+def nonnegative(layers: list[Layer]) -> frozenset[str]:
+    """Return the names of tensors that hold no negative value, whatever the picture."""
+    known: set[str] = set()
+    for layer in layers:
+        if _stays_nonnegative(layer, known):
+            known.add(layer.name)
+    return frozenset(known)
+
+
+def _stays_nonnegative(layer: Layer, known: set[str]) -> bool:
+    inputs = all(name in known for name in layer.inputs)
+    match layer:
+        case Activation(function="Clip"):
+            return bool(np.all(layer.constants[0] >= 0))
+        case Activation(function="Max"):
+            return any(bool(np.all(bound >= 0)) for bound in layer.constants) or inputs
+        case Activation():
+            return layer.function in NONNEGATIVE
+        case Affine():
+            positive = layer.scale is None or bool(np.all(layer.scale >= 0))
+            return inputs and positive and (layer.shift is None or bool(np.all(layer.shift >= 0)))
+        case Summation() | Concatenation() | Extremum():
+            constants = all(bool(np.all(part >= 0)) for part in layer.operands if isinstance(part, np.ndarray))
+            return inputs and constants and bool(np.all(getattr(layer, "weights", np.ones(1)) >= 0))
+        case Padding():
+            return inputs and layer.value >= 0
+        case AveragePooling() | Reduction() | MaxPooling() | MaxReduction() | Moving() | Gating():
+            return inputs
+        case LocalResponseNormalization():
+            return inputs
+        case _:
+            return False

@@ -1,0 +1,213 @@
+"""Fewer forms for the readers: onnxruntime's own optimiser folds constants, shapes and batch normalisation.
+
+What comes in is any model; what goes out is a model in which every size is concrete, batch 1, no initializer is an
+input, no node is a constant, and every remaining tensor's shape is known. The order of the steps was measured:
+initializers listed as inputs and captured outputs both keep the optimiser from folding batch normalisation.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.inliner
+from onnx import numpy_helper
+
+from heatcli import runtime
+from heatcli.errors import ModelError, UnreadableModel, UsageError
+from heatcli.network.layers import InputSpec
+from heatcli.network.weights import detach, fetch
+
+Shape = tuple[int, ...]
+DTYPES = {
+    onnx.TensorProto.FLOAT: "float32",
+    onnx.TensorProto.DOUBLE: "float64",
+    onnx.TensorProto.FLOAT16: "float16",
+    onnx.TensorProto.UINT8: "uint8",
+    onnx.TensorProto.INT8: "int8",
+}
+DEFAULT_SIDE = 224
+
+
+@dataclass
+class Simplified:
+    """The simplified ``model``, its ``weights`` apart from it, its image input, all constants, all other shapes."""
+
+    model: onnx.ModelProto
+    weights: dict[str, np.ndarray]
+    input: InputSpec
+    constants: dict[str, np.ndarray]
+    shapes: dict[str, Shape]
+    notes: list[str] = field(default_factory=list)
+
+
+def simplify(
+    model: onnx.ModelProto,
+    folder: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    suggested: tuple[int, int] | None = None,
+    layout: str | None = None,
+) -> Simplified:
+    """Simplify ``model``, whose external data lies in ``folder``, with its image input at ``size`` (height, width).
+
+    ``suggested`` takes the place of ``size`` where the file leaves sizes open; ``layout`` overrides what the input's
+    shape suggests. Raises ModelError where the model has no or several inputs
+    or onnxruntime refuses it, and UsageError where ``size`` contradicts the file.
+    """
+    if len(model.functions):
+        model = onnx.inliner.inline_local_functions(model)
+    drop_initializers_from_inputs(model)
+    spec, notes = settle_input(model, size, suggested, layout)
+    forget_shapes(model)
+    simplified, weights = optimise(model, folder)
+    drop_initializers_from_inputs(simplified)
+    constants = weights | {
+        entry.name: numpy_helper.to_array(entry) for entry in simplified.graph.initializer if entry.name not in weights
+    }
+    shapes = probe(simplified, weights, spec, constants)
+    return Simplified(simplified, weights, spec, constants, shapes, notes)
+
+
+def drop_initializers_from_inputs(model: onnx.ModelProto) -> None:
+    """Leave only true inputs in ``graph.input``; files of IR version 3 had to list every initializer there."""
+    constants = {entry.name for entry in model.graph.initializer}
+    inputs = [entry for entry in model.graph.input if entry.name not in constants]
+    if len(inputs) < len(model.graph.input):
+        del model.graph.input[:]
+        model.graph.input.extend(inputs)
+        model.ir_version = max(model.ir_version, 4)
+
+
+def settle_input(
+    model: onnx.ModelProto, size: tuple[int, int] | None, suggested: tuple[int, int] | None, layout: str | None
+) -> tuple[InputSpec, list[str]]:
+    """Fix every free size of the model's one input in place, batch 1, and say what was guessed about it."""
+    if len(model.graph.input) != 1:
+        names = ", ".join(entry.name for entry in model.graph.input) or "none"
+        raise ModelError(f"the model has {len(model.graph.input)} inputs ({names}); one picture input is needed")
+    entry = model.graph.input[0]
+    tensor = entry.type.tensor_type
+    if tensor.elem_type not in DTYPES or not tensor.HasField("shape"):
+        raise ModelError(f"the input {entry.name} is no tensor of numbers with a known number of axes")
+    given = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else 0 for d in tensor.shape.dim]
+    notes: list[str] = []
+    if layout is None or layout.upper() == "FLAT-HWC":
+        layout = layout_of(given)
+    elif len(layout) != len(given) and layout not in ("flat", "tensor"):
+        raise UsageError(f"--layout {layout} names {len(layout)} axes, but the input {entry.name} has {len(given)}")
+    free = False
+    shape = list(given)
+    for axis, letter in enumerate(layout if layout not in ("flat", "tensor") else "N" * len(given)):
+        side = "HW".find(letter)
+        if side >= 0:
+            if given[axis] == 0:
+                free = True
+                shape[axis] = (size or suggested or (DEFAULT_SIDE, DEFAULT_SIDE))[side]
+            elif size and size[side] != given[axis]:
+                raise UsageError(
+                    f"the size {size[0]}x{size[1]} contradicts the model's input {shape_text(given)}, which is fixed; "
+                    "leave --size out"
+                )
+        elif given[axis] == 0:
+            if letter == "C":
+                shape[axis] = 3
+                notes.append("the number of channels is open in the file: 3 assumed")
+            elif axis:
+                raise ModelError(f"the input {entry.name} has sizes left open: {shape_text(given)}")
+            else:
+                shape[axis] = 1
+        elif letter == "N" and axis == 0 and given[axis] > 1 and layout != "tensor":
+            raise ModelError(
+                f"the input {entry.name} has a fixed batch of {given[axis]}; export it with batch 1 or open"
+            )
+    if free and size is None and suggested is None:
+        notes.append(
+            f"height and width are open in the file: {DEFAULT_SIDE}x{DEFAULT_SIDE} assumed; change with --size"
+        )
+    for axis, length in enumerate(shape):
+        tensor.shape.dim[axis].Clear()
+        tensor.shape.dim[axis].dim_value = length
+    return InputSpec(entry.name, tuple(shape), DTYPES[tensor.elem_type], layout, free), notes
+
+
+def layout_of(shape: list[int]) -> str:
+    """Guess the layout from sizes in which 0 stands for open: the axis of 1, 3 or 4 is the channel axis."""
+    channels = (1, 3, 4)
+    if len(shape) == 4:
+        if shape[1] in channels or shape[3] not in channels:
+            return "NCHW"
+        return "NHWC"
+    if len(shape) == 3:
+        if shape[0] == 3:
+            return "CHW"
+        if shape[2] in channels and shape[0] > 4:
+            return "HWC"
+        return "NHW" if shape[0] in (0, 1) and shape[2] > 1 else "tensor"
+    if len(shape) == 2:
+        return "flat" if shape[0] in (0, 1) else "HW"
+    return "tensor"
+
+
+def shape_text(shape: list[int] | Shape) -> str:
+    """Write a shape for a message: ``1x3x224x?``."""
+    return "x".join(str(length) if length else "?" for length in shape)
+
+
+def forget_shapes(model: onnx.ModelProto) -> None:
+    """Drop what the file says about inner and output shapes: it may speak of another batch or size."""
+    del model.graph.value_info[:]
+    for entry in model.graph.output:
+        if entry.type.HasField("tensor_type"):
+            entry.type.tensor_type.ClearField("shape")
+
+
+def optimise(model: onnx.ModelProto, folder: Path) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    """Return the model as onnxruntime's basic level leaves it, and its weights; MatMul and Add stay apart."""
+    weights = detach(model)
+    with tempfile.TemporaryDirectory(prefix="heatcli-") as scratch:
+        path = Path(scratch) / "simplified.onnx"
+        runtime.open_session(
+            model.SerializeToString(),
+            weights=weights,
+            write_to=path,
+            without=("MatMulAddFusion",),
+            threads=1,
+            folder=folder,
+        )
+        if not path.exists():
+            raise UnreadableModel("onnxruntime did not write the simplified model")
+        simplified = onnx.load(str(path), load_external_data=False)
+        return simplified, fetch(simplified, path.parent)
+
+
+def probe(
+    model: onnx.ModelProto, weights: dict[str, np.ndarray], spec: InputSpec, constants: dict[str, np.ndarray]
+) -> dict[str, Shape]:
+    """Run the model once; return the shape of every tensor, and add to ``constants`` what hangs on no input.
+
+    Shapes are those of true arrays: static inference leaves many open, and for pools in ceil mode it disagrees with
+    what onnxruntime does.
+    """
+    fixed = set(constants) | {""}
+    wanted: list[str] = []
+    for node in model.graph.node:
+        if all(name in fixed for name in node.input) and not any(a.HasField("g") for a in node.attribute):
+            fixed.update(node.output)
+        wanted += [name for name in node.output if name]
+    extended = onnx.ModelProto()
+    extended.CopyFrom(model)
+    del extended.graph.output[:]
+    extended.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
+    session = runtime.open_session(extended.SerializeToString(), weights=weights, level="none")
+    values = runtime.run(session, wanted, {spec.name: np.zeros(spec.shape, spec.dtype)})
+    shapes = {spec.name: spec.shape}
+    for name, value in zip(wanted, values, strict=True):
+        if name in fixed:
+            constants[name] = np.asarray(value)
+        elif isinstance(value, np.ndarray):
+            shapes[name] = value.shape
+    return shapes

@@ -1,0 +1,160 @@
+"""The names of the classes: read from a file, and found again by what a user types."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from heatcli.errors import UsageError
+
+SYNSET = re.compile(r"(n\d{8})[\s,]+(\S.*)")
+"""A line of ImageNet's synset files: the WordNet id, then the name."""
+
+MOST_BYTES = 16 << 20
+MOST_CANDIDATES = 8
+
+
+class Labels(tuple[str, ...]):  # noqa: SLOT001 (a tuple subclass has no room for slots)
+    """Class names by index; ``synsets`` holds their WordNet ids where the file had them."""
+
+    synsets: tuple[str | None, ...]
+
+    def __new__(cls, names: Sequence[str], synsets: Sequence[str | None] = ()) -> Self:
+        """Make a tuple of ``names`` that remembers ``synsets``, one a name or none at all."""
+        labels = super().__new__(cls, names)
+        labels.synsets = tuple(synsets)
+        return labels
+
+    def __getnewargs__(self) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+        """Copy and pickle with the synsets."""
+        return tuple(self), self.synsets
+
+
+def read_labels(path: str | Path, classes: int) -> Labels:
+    """Read the names of ``classes`` classes from ``path``.
+
+    Text has a label a line; of a synset line (``n01440764 tench, Tinca tinca``) the label is what follows the id. JSON
+    is a list, an object from index to label, one from index to [synset, label], or a Hugging Face configuration with
+    ``id2label``. Raises UsageError where the file cannot be read or has another number of labels.
+    """
+    text = _text(Path(path))
+    if Path(path).suffix.lower() == ".json" or text.lstrip()[:1] in ("{", "["):
+        names = _from_json(text, path)
+    else:
+        names = [line.strip() for line in text.splitlines()]
+        while names and not names[-1]:
+            names.pop()
+    if len(names) != classes:
+        raise UsageError(_mismatch(path, len(names), classes))
+    matches = [SYNSET.fullmatch(name) for name in names]
+    if any(matches):
+        return Labels(
+            [match.group(2) if match else name for name, match in zip(names, matches, strict=True)],
+            [match.group(1) if match else None for match in matches],
+        )
+    return Labels(names)
+
+
+def labels_from_metadata(metadata: Mapping[str, str], classes: int) -> Labels | None:
+    """Return the class names that Ultralytics writes into a model (``names``), None where they do not fit."""
+    try:
+        names = ast.literal_eval(metadata.get("names", "")[:MOST_BYTES])
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    if isinstance(names, list | tuple):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict) or set(names) != set(range(classes)):
+        return None
+    return Labels([str(names[index]) for index in range(classes)])
+
+
+def find_label(labels: Sequence[str], text: str) -> int:
+    """Return the index of the class that ``text`` names, whatever its case.
+
+    Tried in this order: the whole label, its WordNet id, one of its names between commas, a part of exactly one label.
+    Raises UsageError with the candidates where several fit, and with the closest names where none does.
+    """
+    wanted = _plain(text)
+    plain = [_plain(label) for label in labels]
+    synsets = labels.synsets if isinstance(labels, Labels) else ()
+    attempts = (
+        [index for index, label in enumerate(plain) if label == wanted],
+        [index for index, synset in enumerate(synsets) if synset == wanted],
+        [index for index, label in enumerate(plain) if wanted in map(str.strip, label.split(","))],
+        [index for index, label in enumerate(plain) if wanted and wanted in label],
+    )
+    for found in attempts:
+        if len(found) == 1:
+            return found[0]
+        if found:
+            listed = "; ".join(f"{index} {labels[index]}" for index in found[:MOST_CANDIDATES])
+            more = f"; and {len(found) - MOST_CANDIDATES} more" if len(found) > MOST_CANDIDATES else ""
+            raise UsageError(f"'{text}' fits {len(found)} classes, give the index of one: {listed}{more}")
+    names = {name.strip(): label for label in labels for name in _plain(label).split(",")}
+    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6) or difflib.get_close_matches(wanted, names, 1, 0.4)
+    close = dict.fromkeys(names[name] for name in near)
+    hint = f"; closest: {'; '.join(close)}" if close else ""
+    raise UsageError(f"no class is called '{text}'{hint}; names come from --labels, an index works too")
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("_", " ").casefold().split())
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES or b"\0" in content:
+            raise UsageError(f"{path}: is no file of labels; text or JSON is needed")
+        return content.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file of labels") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: is no file of labels; text or JSON in UTF-8 is needed") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _from_json(text: str, path: str | Path) -> list[str]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: is broken JSON ({error})") from error
+    if isinstance(content, dict) and isinstance(content.get("id2label"), dict):
+        content = content["id2label"]
+    if isinstance(content, dict):
+        try:
+            content = {int(index): label for index, label in content.items()}
+        except ValueError:
+            raise UsageError(f"{path}: an object from class index to label is needed, or a list") from None
+        missing = sorted(set(range(len(content))) - set(content))
+        if missing:
+            raise UsageError(f"{path}: has {len(content)} labels, but none for class {missing[0]}")
+        content = [content[index] for index in range(len(content))]
+    if not isinstance(content, list):
+        raise UsageError(f"{path}: a JSON list of labels is needed, or an object from class index to label")
+    return [_one(label) for label in content]
+
+
+def _one(label: Any) -> str:
+    """Return one JSON label as text; Keras writes pairs of synset and name."""
+    return " ".join(map(str, label)) if isinstance(label, list) else str(label)
+
+
+def _mismatch(path: str | Path, found: int, classes: int) -> str:
+    text = f"{path}: has {found} {'label' if found == 1 else 'labels'}, but the model has {_classes(classes)}"
+    if classes - found == 1:
+        return f"{text}; one of them may be a background class, usually the first, which needs a label too"
+    if found - classes == 1:
+        return f"{text}; the first label may be that of a background class, which this model has not"
+    return text
+
+
+def _classes(number: int) -> str:
+    return "1 class" if number == 1 else f"{number} classes"

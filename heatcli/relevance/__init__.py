@@ -1,0 +1,1 @@
+"""The only room that knows the rules: relevance walks backwards through the layer list."""

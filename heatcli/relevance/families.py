@@ -1,0 +1,239 @@
+"""What each family of layers does with the relevance that arrives at its output.
+
+``redistribute`` takes a layer, its rule and the relevance R of its output, and returns an ``Outcome``: the relevance of
+every data input, and what was booked under biases, constants and lost. What a layer reads of the forward pass it asks
+of the ``Context``; ``needs`` names it beforehand, so that nothing else is captured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import singledispatch
+
+import numpy as np
+
+from heatcli.kernels.derivatives import derivative, lrn_adjoint
+from heatcli.kernels.maps import unbroadcast
+from heatcli.kernels.selection import largest_of_axes, largest_of_windows
+from heatcli.network.layers import (
+    Activation,
+    Affine,
+    AveragePooling,
+    Broadcasting,
+    Chain,
+    Concatenation,
+    Extremum,
+    Gathering,
+    Gating,
+    Layer,
+    Linear,
+    LocalResponseNormalization,
+    MaxPooling,
+    MaxReduction,
+    Padding,
+    Reduction,
+    Reshape,
+    Slicing,
+    Summation,
+    Transpose,
+)
+from heatcli.relevance.rules import GRADIENT, WINNER, Rule
+from heatcli.relevance.sharing import Context, Outcome, by_rule, operands_of, total
+
+Array = np.ndarray
+
+
+def needs(layer: Layer, rule: Rule) -> Iterable[str]:
+    """Return the names of the activations that the layer reads under this rule."""
+    if isinstance(layer, Chain):
+        return [name for step in layer.steps for name in needs(step, rule)] if rule is GRADIENT else ()
+    if isinstance(layer, MaxPooling | MaxReduction | Extremum):
+        return (*layer.inputs, layer.name)
+    if isinstance(layer, Gating | Activation | LocalResponseNormalization):
+        return layer.inputs if rule is GRADIENT else ()
+    if isinstance(layer, Linear | AveragePooling | Reduction | Summation):
+        if rule is GRADIENT:
+            return ()
+        return (
+            (*layer.inputs, layer.name) if any(share.where != "everywhere" for share in rule.shares) else layer.inputs
+        )
+    return ()
+
+
+@singledispatch
+def redistribute(layer: Layer, rule: Rule, r: Array, context: Context) -> Outcome:
+    """Share the relevance ``r`` of the layer's output among its inputs."""
+    raise TypeError(f"no family for {type(layer).__name__}")
+
+
+# linear: the rules ----------------------------------------------------------------------------------------------------
+
+
+@redistribute.register(Linear)
+@redistribute.register(AveragePooling)
+@redistribute.register(Reduction)
+@redistribute.register(Summation)
+def _(layer: Linear, rule: Rule, r: Array, context: Context) -> Outcome:
+    return by_rule(layer, rule, r, context)
+
+
+# pooling --------------------------------------------------------------------------------------------------------------
+
+
+@redistribute.register
+def _(layer: MaxPooling, rule: Rule, r: Array, context: Context) -> Outcome:
+    if rule is not WINNER:
+        return by_rule(layer, rule, r, context)
+    x, y = context.activation(layer.inputs[0]), context.activation(layer.name)
+    return Outcome([largest_of_windows(x, y, r, layer.window)])
+
+
+@redistribute.register
+def _(layer: MaxReduction, rule: Rule, r: Array, context: Context) -> Outcome:
+    if rule is not WINNER:
+        return by_rule(layer, rule, r, context)
+    return Outcome([largest_of_axes(context.activation(layer.inputs[0]), r, layer.axes)])
+
+
+# merging, gating ------------------------------------------------------------------------------------------------------
+
+
+@redistribute.register
+def _(layer: Extremum, rule: Rule, r: Array, context: Context) -> Outcome:
+    """Give everything to the operand that won, the first of equals."""
+    y, left = context.activation(layer.name), r
+    outcome = Outcome([])
+    for x, operand in zip(operands_of(layer, context), layer.operands, strict=True):
+        won = np.where(x == y, left, 0)
+        left = left - won
+        if isinstance(operand, str):
+            outcome.inputs.append(unbroadcast(won, x.shape))
+        else:
+            outcome.constants += total(won)
+    outcome.lost = total(left)
+    return outcome
+
+
+@redistribute.register
+def _(layer: Gating, rule: Rule, r: Array, context: Context) -> Outcome:
+    """Give everything to the signal, the gate being a constant; half each where both are signals."""
+    shapes = [context.shape(name) for name in layer.inputs]
+    if rule is GRADIENT:
+        a, b = (context.activation(name) for name in layer.inputs)
+        parts = [r / b, -r * a / (b * b)] if layer.divide else [r * b, r * a]
+        return Outcome([unbroadcast(part, shape) for part, shape in zip(parts, shapes, strict=True)])
+    if layer.signal is None:
+        return Outcome([unbroadcast(r * r.dtype.type(0.5), shape) for shape in shapes])
+    return Outcome(
+        [
+            unbroadcast(r, shape) if place == layer.signal else np.zeros(shape, r.dtype)
+            for place, shape in enumerate(shapes)
+        ]
+    )
+
+
+# elementwise: relevance passes unchanged (paper 6.2) ------------------------------------------------------------------
+
+
+@redistribute.register
+def _(layer: Affine, rule: Rule, r: Array, context: Context) -> Outcome:
+    if rule is GRADIENT and layer.scale is not None:
+        r = r * layer.scale.astype(r.dtype, copy=False)
+    return Outcome([unbroadcast(r, context.shape(layer.inputs[0]))])
+
+
+@redistribute.register
+def _(layer: Activation, rule: Rule, r: Array, context: Context) -> Outcome:
+    if rule is GRADIENT:
+        slope = derivative(layer.function, context.activation(layer.inputs[0]), layer.constants)
+        whole = np.zeros(np.broadcast_shapes(r.shape, slope.shape), r.dtype)
+        r = np.multiply(r, slope, out=whole, where=(r != 0) & (slope != 0))  # a kink at ∞ times nothing is nothing
+    return Outcome([unbroadcast(r, context.shape(layer.inputs[0]))])
+
+
+@redistribute.register
+def _(layer: Chain, rule: Rule, r: Array, context: Context) -> Outcome:
+    if rule is not GRADIENT:
+        return Outcome([r])
+    found: dict[str, Array] = {layer.name: r}
+    for step in reversed(layer.steps):
+        arrived = found.pop(step.name, None)
+        if arrived is None:
+            continue
+        for name, part in zip(step.inputs, redistribute(step, rule, arrived, context).inputs, strict=True):
+            found[name] = found[name] + part if name in found else part
+    return Outcome([found[layer.inputs[0]]])
+
+
+@redistribute.register
+def _(layer: LocalResponseNormalization, rule: Rule, r: Array, context: Context) -> Outcome:
+    if rule is GRADIENT:
+        r = lrn_adjoint(context.activation(layer.inputs[0]), r, layer.size, layer.alpha, layer.beta, layer.bias)
+    return Outcome([r])
+
+
+# moving: relevance follows its element --------------------------------------------------------------------------------
+
+
+@redistribute.register
+def _(layer: Reshape, rule: Rule, r: Array, context: Context) -> Outcome:
+    return Outcome([r.reshape(context.shape(layer.inputs[0]))])
+
+
+@redistribute.register
+def _(layer: Transpose, rule: Rule, r: Array, context: Context) -> Outcome:
+    return Outcome([r.transpose(np.argsort(layer.permutation))])
+
+
+@redistribute.register
+def _(layer: Concatenation, rule: Rule, r: Array, context: Context) -> Outcome:
+    outcome = Outcome([])
+    start = 0
+    for operand in layer.operands:
+        length = (context.shape(operand) if isinstance(operand, str) else operand.shape)[layer.axis]
+        part = r[(*(slice(None),) * layer.axis, slice(start, start + length))]
+        start += length
+        if isinstance(operand, str):
+            outcome.inputs.append(part)
+        else:
+            outcome.constants += total(part)
+    return outcome
+
+
+@redistribute.register
+def _(layer: Slicing, rule: Rule, r: Array, context: Context) -> Outcome:
+    whole = np.zeros(context.shape(layer.inputs[0]), r.dtype)
+    whole[layer.slices] = r
+    return Outcome([whole])
+
+
+@redistribute.register
+def _(layer: Gathering, rule: Rule, r: Array, context: Context) -> Outcome:
+    shape, axis = context.shape(layer.inputs[0]), layer.axis
+    flat = r.reshape(*shape[:axis], layer.indices.size, *shape[axis + 1 :])
+    whole = np.zeros((shape[axis], *shape[:axis], *shape[axis + 1 :]), r.dtype)
+    np.add.at(whole, layer.indices.reshape(-1), np.moveaxis(flat, axis, 0))
+    return Outcome([np.moveaxis(whole, 0, axis)])
+
+
+@redistribute.register
+def _(layer: Padding, rule: Rule, r: Array, context: Context) -> Outcome:
+    shape = context.shape(layer.inputs[0])
+    whole = np.zeros(shape, r.dtype)
+    kept = tuple(
+        slice(max(0, -before), length + min(0, after))
+        for length, (before, after) in zip(shape, layer.pads, strict=True)
+    )
+    source = tuple(
+        slice(max(0, before), max(0, before) + (part.stop - part.start))
+        for part, (before, _) in zip(kept, layer.pads, strict=True)
+    )
+    whole[kept] = r[source]
+    frame = r.copy()
+    frame[source] = 0
+    return Outcome([whole], constants=total(frame))
+
+
+@redistribute.register
+def _(layer: Broadcasting, rule: Rule, r: Array, context: Context) -> Outcome:
+    return Outcome([unbroadcast(r, context.shape(layer.inputs[0]))])

@@ -1,0 +1,96 @@
+"""The one door to onnxruntime: opens sessions, runs them, and translates whatever goes wrong there.
+
+onnxruntime raises half a dozen exception types without a common public base, so this door catches broadly on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from heatcli.errors import UnreadableModel
+
+Array = np.ndarray
+
+LARGE = 1024
+"""Constants of so many bytes or more are kept outside the graph."""
+LEVELS = {
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+
+
+def open_session(
+    model: bytes | str | Path,
+    *,
+    weights: Mapping[str, Array] | None = None,
+    level: str = "basic",
+    threads: int | None = None,
+    write_to: Path | None = None,
+    without: Sequence[str] = (),
+    folder: Path | None = None,
+) -> ort.InferenceSession:
+    """Open a CPU session on serialised bytes or a path.
+
+    ``weights`` are the values of initializers that are placeholders, used where they lie. ``level`` is none, basic or
+    all; ``threads`` bounds the threads inside one operation (None: as many as onnxruntime likes); ``write_to`` has the
+    optimised model written there, its constants of ``LARGE`` bytes or more beside it in ``NAME.data``; ``without``
+    names optimisers to leave out; ``folder`` is where external data of a model given as bytes lies. Raises
+    UnreadableModel with onnxruntime's reason in one line.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = LEVELS[level]
+    if threads is not None:
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+    if write_to is not None:
+        options.optimized_model_filepath = str(write_to)
+        for key, value in (("file_name", f"{write_to.name}.data"), ("min_size_in_bytes", str(LARGE))):
+            options.add_session_config_entry(f"session.optimized_model_external_initializers_{key}", value)
+    if folder is not None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    if weights:
+        values = [ort.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
+        options.add_external_initializers(list(weights), values)
+    extra: dict[str, Any] = {"disabled_optimizers": list(without)} if without else {}
+    source = str(model) if isinstance(model, Path) else model
+    try:
+        return ort.InferenceSession(source, sess_options=options, providers=["CPUExecutionProvider"], **extra)
+    except Exception as error:  # no common base, see above
+        raise UnreadableModel(f"onnxruntime cannot open the model: {reason(error)}") from error
+
+
+def placeholder(name: str, value: Array) -> onnx.TensorProto:
+    """Return an initializer that says where its value is not: it comes with the ``weights`` of ``open_session``."""
+    tensor = onnx.TensorProto(
+        name=name,
+        dims=value.shape,
+        data_type=onnx.helper.np_dtype_to_tensor_dtype(value.dtype),
+        data_location=onnx.TensorProto.EXTERNAL,
+    )
+    tensor.external_data.add(key="location", value="given with the session")
+    return tensor
+
+
+def run(session: ort.InferenceSession, outputs: Sequence[str], feeds: dict[str, Array]) -> list[Array]:
+    """Run ``session`` and return the named ``outputs`` as arrays; raises UnreadableModel with the reason."""
+    try:
+        values: list[Array] = session.run(list(outputs), feeds)
+    except Exception as error:  # no common base, see above
+        raise UnreadableModel(f"onnxruntime cannot run the model: {reason(error)}") from error
+    return values
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of an onnxruntime message, without its error-code prefix, at most 300 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if text.startswith("[ONNXRuntimeError]"):
+        text = text.split(" : ", 3)[-1]
+    return text if len(text) <= 300 else text[:297] + "…"

@@ -1,0 +1,61 @@
+"""Which class is explained: from what the user names to class indices, and from scores to probabilities."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from heatcli.errors import UsageError
+from heatcli.pictures.labels import find_label
+
+Array = np.ndarray
+
+
+def resolve_target(targets: Sequence[str | int], scores: Array, labels: tuple[str, ...] | None) -> list[int]:
+    """Return the class indices that ``targets`` name for these ``scores`` (K,), each once, in the order named.
+
+    A target is ``"top"``, ``"top-K"`` (the K best), an index as number or digits, or a label. Raises UsageError.
+    """
+    order = np.argsort(-scores, kind="stable")
+    targets = (targets,) if isinstance(targets, str) else targets
+    found: list[int] = []
+    for target in targets:
+        best = re.fullmatch(r"top(?:-(\d+))?", target, re.IGNORECASE) if isinstance(target, str) else None
+        if best:
+            count = int(best.group(1) or 1)
+            if not 1 <= count <= scores.size:
+                raise UsageError(f"the target '{target}' asks for {count} classes; the model has {scores.size}")
+            found += [int(index) for index in order[:count]]
+        elif isinstance(target, bool) or not isinstance(target, str | int | np.integer):
+            raise UsageError(f"the target {target!r} is not understood; give top, top-3, a class index or a label")
+        elif isinstance(target, int | np.integer) or re.fullmatch(r"-?\d+", target):
+            index = int(target)
+            if not 0 <= index < scores.size:
+                raise UsageError(f"there is no class {index}; the model has the classes 0 to {scores.size - 1}")
+            found.append(index)
+        elif target.lower().startswith("top-") and not any(target.lower() == name.lower() for name in labels or ()):
+            raise UsageError(f"the target '{target}' has no number; top-3 stands for the three best classes")
+        elif labels is None:
+            raise UsageError(
+                f"the target '{target}' is no class index, and labels are needed to find it by name (--labels)"
+            )
+        else:
+            found.append(find_label(labels, target))
+    return list(dict.fromkeys(found))
+
+
+def probabilities(scores: Array, output: Array, kind: str, activation: str = "softmax") -> Array:
+    """Return the probability of every class (K,): the network's own output, or ``activation`` of its logits.
+
+    ``activation`` is softmax or, where every class is a yes or no of its own, sigmoid; a single logit has the sigmoid.
+    """
+    if kind in ("softmax", "sigmoid"):
+        return np.asarray(output, np.float32).reshape(-1)
+    if kind == "log-softmax":
+        return np.exp(np.asarray(output, np.float32)).reshape(-1)
+    if scores.size == 1 or activation == "sigmoid":
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * scores)), np.float32)
+    powers = np.exp(scores - scores.max())
+    return np.asarray(powers / powers.sum(), np.float32)

@@ -1,0 +1,135 @@
+"""The record's schema, its numbers, and the file that keeps records."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from heatcli.batch import records, resuming
+from heatcli.batch.records import RecordFile
+from heatcli.batch.sources import Item
+from heatcli.errors import PictureError
+from heatcli.explanation import ClassScore, Explanation, ModelInfo
+from heatcli.relevance.ledger import Ledger
+
+MODEL = ModelInfo("net.onnx", "abc", "pytorch 2")
+TOP_LEVEL = [
+    *("schema", "input", "output", "model", "method", "settings", "preprocessing", "target", "top", "ledger"),
+    *("relevance", "seconds", "versions", "warnings", "error"),
+]
+
+
+def explanation(relevance: np.ndarray, ledger: Ledger | None = None) -> Explanation:
+    best = ClassScore(3, "shark", np.float32(2.0), math.nan)
+    return Explanation(
+        relevance=relevance,
+        layout="NCHW",
+        target=np.int64(3),
+        label="shark",
+        score=np.float32(2.0),
+        probability=math.inf,
+        top=(best,) * 7,
+        ledger=ledger or Ledger(2.0, 2.0, 1.5, 0.5, 0.0, 0.0),
+        method="deep-taylor",
+        signed=False,
+        settings={"range": (np.zeros(3), 1.0)},
+        preprocessing={"source": "option"},
+        model=MODEL,
+        seconds={"read": 0.1, "forward": 0.2, "relevance": 0.3},
+        warnings=("careful",),
+    )
+
+
+def made(relevance: np.ndarray, **kwargs: Ledger) -> records.Record:
+    return records.record(
+        explanation(relevance, **kwargs), source="a.jpg", output="a.png", settings={"style": "x"}, write_seconds=0.4
+    )
+
+
+def test_a_record_has_exactly_the_keys_of_the_schema_in_plain_json() -> None:
+    entry = json.loads(records.line(made(np.ones((1, 2, 2), np.float32))))
+    assert list(entry) == TOP_LEVEL
+    assert entry["schema"] == 1
+    assert entry["model"] == {"path": "net.onnx", "sha256": "abc", "producer": "pytorch 2"}
+    assert entry["target"] == {"index": 3, "label": "shark", "score": 2.0, "probability": None}
+    assert len(entry["top"]) == 5
+    assert list(entry["ledger"]) == ["score", "start", "pixels", "biases", "constants", "lost", "error"]
+    assert entry["ledger"]["error"] == 0
+    assert entry["seconds"] == {"read": 0.1, "forward": 0.2, "relevance": 0.3, "write": 0.4}
+    assert entry["settings"] == {"range": [[0, 0, 0], 1], "style": "x"}
+    assert entry["error"] is None
+    assert entry["warnings"] == ["careful"]
+    assert {"heatcli", "onnxruntime", "numpy"} <= set(entry["versions"])
+
+
+def test_relevance_is_summed_up_by_size() -> None:
+    entry = made(np.array([[[3.0, -1.0]]], np.float32))
+    assert entry["relevance"] == {"min": -1.0, "max": 3.0, "negative_share": 0.25}
+    assert made(np.zeros((1, 2, 2), np.float32))["relevance"]["negative_share"] == 0
+
+
+def test_methods_without_an_account_have_nulls() -> None:
+    ledger = made(np.ones((1, 2, 2), np.float32), ledger=Ledger(2.0, 1.0, 0.3))["ledger"]
+    assert ledger["pixels"] == 0.3
+    assert [ledger[name] for name in ("biases", "constants", "lost", "error")] == [None] * 4
+
+
+def test_a_failure_has_the_same_keys_and_says_why() -> None:
+    entry = records.failure(
+        PictureError("no picture"), source="a.txt", model=MODEL, method="gradient", settings={}, preprocessing=None
+    )
+    assert list(entry) == TOP_LEVEL
+    assert entry["error"] == {"type": "PictureError", "message": "no picture"}
+    assert entry["output"] is entry["target"] is None
+    assert entry["preprocessing"] == {"source": "tensor"}
+
+
+def test_the_file_grows_line_by_line_and_survives_a_torn_line(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "records.jsonl"
+    with RecordFile(path) as file:
+        assert not path.parent.exists()
+        file.add({"schema": 1, "input": "a\nb"}, {"schema": 1, "input": "ü"})
+        assert [entry["input"] for entry in records.read(path)] == ["a\nb", "ü"]
+        file.add({"schema": 1, "input": "c"})
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write('{"schema": 1, "inp')
+    kept = records.read(path)
+    assert [entry["input"] for entry in kept] == ["a\nb", "ü", "c"]
+    with RecordFile(path, kept[:1]) as file:
+        file.add({"schema": 1, "input": "d"})
+    assert [entry["input"] for entry in records.read(path)] == ["a\nb", "d"]
+    assert [file.name for file in path.parent.iterdir()] == ["records.jsonl"]
+
+
+def test_finished_is_what_has_records_files_and_the_same_options(tmp_path: Path) -> None:
+    items = []
+    for name in ("done", "changed", "unwritten", "failed", "new"):
+        (tmp_path / f"{name}.jpg").write_bytes(b"")
+        items.append(Item(f"{name}.jpg", tmp_path / f"{name}.jpg", Path(f"{name}.jpg")))
+    (tmp_path / "map.png").write_bytes(b"")
+    there, absent = str(tmp_path / "map.png"), str(tmp_path / "absent.png")
+
+    def entry(name: str, output: str | None, options: int = 1, error: str | None = None) -> records.Record:
+        settings = {"options": {"x": options}}
+        return {
+            "input": f"{name}.jpg",
+            "output": output,
+            "model": {"sha256": "abc"},
+            "settings": settings,
+            "error": error,
+        }
+
+    written = [
+        entry("done", there),
+        entry("changed", there, options=2),
+        entry("unwritten", absent),
+        entry("failed", None, error="no"),
+        entry("elsewhere", there),
+    ]
+    rest, kept = resuming.split(items, written, sha256="abc", options={"x": 1})
+    assert [item.name for item in rest] == ["changed.jpg", "unwritten.jpg", "failed.jpg", "new.jpg"]
+    assert [entry["input"] for entry in kept] == ["done.jpg", "elsewhere.jpg"]
+    assert len(resuming.split(items, written, sha256="other model", options={"x": 1})[0]) == 5

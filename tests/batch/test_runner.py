@@ -1,0 +1,90 @@
+"""Order, bounds, errors and interrupts of the runner."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from heatcli.batch import runner
+
+
+class Immediate(Executor):
+    """Runs each piece of work when it is submitted."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def test_outcomes_keep_the_order_of_the_items() -> None:
+    first_may_end = threading.Event()
+
+    def work(item: int) -> int:
+        if item == 0:
+            assert first_may_end.wait(10)
+        elif item == 3:
+            first_may_end.set()
+        return item * item
+
+    with ThreadPoolExecutor(2) as executor:
+        results = [outcome.result for outcome in runner.run(range(6), work, executor, ahead=4)]
+    assert results == [0, 1, 4, 9, 16, 25]
+
+
+def test_only_so_many_items_are_taken_ahead() -> None:
+    taken = 0
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        for number in range(100):
+            taken += 1
+            yield number
+
+    for seen, _ in enumerate(runner.run(items(), lambda item: item, Immediate(), ahead=3), start=1):
+        assert taken <= seen + 3
+    assert taken == 100
+
+
+def test_an_error_belongs_to_its_item() -> None:
+    def work(item: int) -> float:
+        return 1 / item
+
+    outcomes = list(runner.run([1, 0, 2], work, Immediate(), ahead=2))
+    assert [outcome.result for outcome in outcomes] == [1.0, None, 0.5]
+    assert isinstance(outcomes[1].error, ZeroDivisionError)
+
+
+def test_an_interrupt_yields_what_is_under_way_and_begins_nothing_new() -> None:
+    class Interrupted(Future[int]):
+        calls = 0
+
+        def result(self, timeout: float | None = None) -> int:
+            Interrupted.calls += 1
+            if Interrupted.calls == 1:
+                raise KeyboardInterrupt
+            return super().result(timeout)
+
+    begun = []
+
+    class Pool(Executor):
+        def submit(self, fn: Any, /, *args: Any, **_: Any) -> Future[Any]:
+            future = Interrupted()
+            if len(begun) < 2:  # two are under way, the rest wait
+                future.set_running_or_notify_cancel()
+                future.set_result(fn(*args))
+            begun.append(args[0])
+            return future
+
+    outcomes = runner.run(range(10), lambda item: item, Pool(), ahead=4)
+    assert [next(outcomes).result, next(outcomes).result] == [0, 1]
+    with pytest.raises(KeyboardInterrupt):
+        next(outcomes)
+    assert begun == [0, 1, 2, 3]

@@ -1,0 +1,391 @@
+"""The table of operations: every form in which a node may stand in a file, between the tensors c (or x) and y."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import TensorProto
+
+CLASSES = 5
+LARGEST, SMALLEST = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+FLOAT, DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
+
+
+@dataclass(frozen=True)
+class Op:
+    """One node; an array among its inputs becomes an initializer."""
+
+    operation: str
+    inputs: tuple
+    outputs: tuple[str, ...]
+    domain: str
+    attributes: dict
+
+
+@dataclass(frozen=True)
+class Case:
+    """Nodes from ``c`` or ``x`` to ``y`` (or to ``logits``); ``size`` is the picture's height and width."""
+
+    ops: tuple[Op, ...]
+    opset: int
+    size: int
+    scores: str
+
+
+def op(operation, *inputs, out="y", domain="", **attributes):
+    outputs = (out,) if isinstance(out, str) else tuple(out)
+    return Op(operation, inputs or ("c",), outputs, domain, attributes)
+
+
+def case(*ops, opset=17, size=6, scores="logits"):
+    return Case(ops, opset, size, scores)
+
+
+def ints(*values):
+    return np.array(values, np.int64)
+
+
+def f(*shape, seed=0, low=-1.0, high=1.0):
+    """Return fixed random numbers of ``shape``."""
+    return np.random.default_rng([seed, *shape]).uniform(low, high, shape).astype("float32")
+
+
+def one(value):
+    return np.array(value, "float32")
+
+
+def positive():
+    """Bring ``c`` into p between 0.1 and 1.1 without a kink."""
+    return op("Mul", "c", one(4), out="p/m"), op("Sigmoid", "p/m", out="p/s"), op("Add", "p/s", one(0.1), out="p")
+
+
+def norm(channels, opset=17, x="c", out="y", **attributes):
+    parts = (f(channels, low=0.5), f(channels, seed=1), f(channels, seed=2), f(channels, seed=3, low=0.5))
+    return case(op("BatchNormalization", x, *parts, out=out, **attributes), opset=opset)
+
+
+def many(prefix, operation, forms, *inputs, opset=17, size=6):
+    """Return one case for each of the attribute sets ``forms``."""
+    return {
+        f"{prefix} {' '.join(f'{k}={v}' for k, v in form.items())}".strip(): case(
+            op(operation, *inputs, **form), opset=opset, size=size
+        )
+        for form in forms
+    }
+
+
+PLAIN = (
+    "Relu",
+    "Sigmoid",
+    "Tanh",
+    "Softplus",
+    "Softsign",
+    "Erf",
+    "Abs",
+    "Exp",
+    "HardSwish",
+    "Mish",
+    "Neg",
+    "LeakyRelu",
+)
+PLAIN += ("Elu", "Celu", "Selu", "HardSigmoid", "Identity", "GlobalAveragePool", "GlobalMaxPool")
+MICROSOFT = {"domain": "com.microsoft"}
+
+ACTIVATIONS = {
+    **{name: case(op(name), opset=18) for name in PLAIN},
+    **{name: case(*positive(), op(name, "p")) for name in ("Log", "Sqrt", "Reciprocal")},
+    "Sign": case(op("Sign", out="s"), op("Mul", "s", f(4, 6, 6), out="m"), op("Concat", "m", "c", axis=1)),
+    "LeakyRelu alpha": case(op("LeakyRelu", alpha=0.3)),
+    "PRelu scalar": case(op("PRelu", "c", f(1))),
+    "PRelu channels": case(op("PRelu", "c", f(4, 1, 1))),
+    "PRelu everywhere": case(op("PRelu", "c", f(4, 6, 6))),
+    "PRelu rank 2": case(op("Flatten", out="a"), op("PRelu", "a", f(144))),
+    "Elu alpha": case(op("Elu", alpha=0.4)),
+    "Celu alpha": case(op("Celu", alpha=0.4)),
+    "Selu alpha gamma": case(op("Selu", alpha=0.5, gamma=2.0)),
+    "HardSigmoid alpha beta": case(op("HardSigmoid", alpha=0.9, beta=0.4)),
+    "ThresholdedRelu": case(op("ThresholdedRelu", alpha=0.3)),
+    "ThresholdedRelu default": case(op("Mul", "c", one(4), out="m"), op("ThresholdedRelu", "m")),
+    "Clip attributes": case(op("Clip", min=-0.1, max=0.4), opset=9),
+    "Clip attribute max": case(op("Clip", max=0.4), opset=9),
+    "Clip attribute none": case(op("Clip"), opset=9),
+    "Clip": case(op("Clip", "c", one(-0.1), one(0.4))),
+    "Clip at zero and six": case(op("Mul", "c", one(9), out="m"), op("Clip", "m", one(0), one(6))),
+    "Clip low": case(op("Clip", "c", one(-0.1))),
+    "Clip high": case(op("Clip", "c", "", one(0.4))),
+    "Clip none": case(op("Clip", "c")),
+    "Pow 2": case(op("Pow", "c", one(2))),
+    "Pow 3 of integers": case(op("Pow", "c", ints(3))),
+    "Pow half": case(*positive(), op("Pow", "p", one(0.5))),
+    "Pow channels": case(*positive(), op("Pow", "p", f(4, 1, 1, low=0.5, high=3))),
+    "Gelu": case(op("Gelu"), opset=20),
+    "Gelu tanh": case(op("Gelu", approximate="tanh"), opset=20),
+    "Swish": case(op("Swish"), opset=24),
+    "Swish alpha": case(op("Swish", alpha=1.5), opset=24),
+    "com.microsoft Gelu": case(op("Gelu", **MICROSOFT)),
+    "com.microsoft FastGelu": case(op("FastGelu", **MICROSOFT)),
+    "com.microsoft QuickGelu": case(op("QuickGelu", **MICROSOFT)),
+    "com.microsoft QuickGelu alpha": case(op("QuickGelu", alpha=0.8, **MICROSOFT)),
+}  # fmt: skip
+
+AFFINE = {
+    **{f"{name} {kind}": case(op(name, "c", value))
+       for name in ("Add", "Sub", "Mul", "Div")
+       for kind, value in (
+           ("scalar", one(0.7)),
+           ("channels", f(4, 1, 1, low=0.4)),
+           ("map", f(1, 4, 6, 6, low=0.4)),
+           ("rows", f(6, 1, low=0.4)),
+       )},
+    **{f"{name} constant first": case(op(name, f(4, 1, 1), "c")) for name in ("Add", "Sub", "Mul")},
+    "Sub map first": case(op("Sub", f(4, 6, 6), "c")),
+    "Mul broadcasts up": case(op("GlobalAveragePool", out="g"), op("Mul", "g", f(1, 4, 3, 3))),
+    "Mul adds axes": case(op("Mul", "c", f(2, 1, 1, 1, 1))),
+    "Add broadcasts up": case(op("GlobalAveragePool", out="g"), op("Add", "g", f(1, 4, 3, 3))),
+    "Div broadcasts up": case(op("GlobalAveragePool", out="g"), op("Div", "g", f(1, 4, 3, 3, low=0.5))),
+    "BatchNormalization": norm(4),
+    "BatchNormalization epsilon": norm(4, epsilon=0.5),
+    "BatchNormalization opset 9": norm(4, opset=9),
+    "BatchNormalization opset 7": norm(4, opset=7),
+    "BatchNormalization rank 2": case(op("Flatten", out="a"), *norm(144, x="a").ops),
+    "BatchNormalization of the picture": case(*norm(3, x="x", out="n").ops, op("Conv", "n", f(4, 3, 3, 3), out="z"),
+                                              op("Relu", "z")),
+    "BatchNormalization folded back": case(op("Conv", "c", f(4, 4, 3, 3), f(4), out="v"), *norm(4, x="v").ops),
+    "scale and shift before Conv": case(op("Mul", "c", f(4, 1, 1), out="m"), op("Add", "m", f(4, 1, 1), out="s"),
+                                        op("Conv", "s", f(6, 2, 3, 3), group=2)),
+    "shift before padding": case(op("Add", "c", f(4, 1, 1, seed=1), out="s"),
+                                 op("Conv", "s", f(4, 4, 3, 3), pads=[1, 1, 1, 1])),
+    "scale before Gemm": case(op("Flatten", out="a"), op("Mul", "a", f(144), out="m"), op("Add", "m", f(144), out="b"),
+                              op("Gemm", "b", f(144, 5), f(5), out="logits")),
+}  # fmt: skip
+
+MERGING = {
+    **{f"{name} of two": case(op(name, "c", "d")) for name in ("Add", "Sub", "Sum", "Mean", "Max", "Min", "Mul")},
+    **{f"{name} of one": case(op(name, "c")) for name in ("Sum", "Mean", "Max", "Min")},
+    **{f"{name} of three": case(op(name, "c", f(4, 6, 6), "d")) for name in ("Sum", "Mean", "Max", "Min")},
+    **{f"{name} with itself": case(op(name, "c", "c")) for name in ("Add", "Mul", "Max", "Sum")},
+    **{f"{name} broadcast": case(op("GlobalAveragePool", "d", out="g"), op(name, "c", "g"))
+       for name in ("Add", "Sub", "Mean", "Max", "Min", "Mul")},
+    **{f"{name} broadcast first": case(op("GlobalAveragePool", "d", out="g"), op(name, "g", "c"))
+       for name in ("Sub", "Max", "Mul")},
+    **{f"{name} with a number": case(op(name, "c", one(0.1))) for name in ("Max", "Min", "Sum")},
+    **{f"{name} with channels": case(op(name, f(4, 1, 1, seed=2), "c")) for name in ("Max", "Min", "Sum")},
+    "Max of itself and another": case(op("Max", "c", "c", "d")),
+    "Max of unlike ranks": case(op("ReduceMean", "d", axes=[0, 1, 2], keepdims=0, out="g"), op("Max", "c", "g")),
+    "sum of three branches": case(op("Add", "c", "d", out="a"), op("Tanh", out="t"), op("Add", "a", "t")),
+    "Div of two": case(*positive(), op("Div", "d", "p")),
+    "Div by a broadcast": case(*positive(), op("ReduceSum", "p", ints(1, 2, 3), out="s"), op("Div", "d", "s")),
+    "Div of a broadcast": case(*positive(), op("GlobalAveragePool", "d", out="g"), op("Div", "g", "p")),
+    "gate": case(op("Sigmoid", out="g"), op("Mul", "g", "d")),
+    "gate second": case(op("HardSigmoid", out="g"), op("Mul", "d", "g")),
+    "squeeze and excitation": case(op("GlobalAveragePool", out="g"), op("Conv", "g", f(4, 4, 1, 1), out="e"),
+                                   op("Sigmoid", "e", out="s"), op("Mul", "c", "s")),
+    "SiLU": case(op("Sigmoid", out="s"), op("Mul", "c", "s")),
+    "hard swish": case(op("Add", "c", one(3), out="a"), op("Clip", "a", one(0), one(6), out="k"),
+                       op("Mul", "k", "c", out="m"), op("Div", "m", one(6))),
+}  # fmt: skip
+
+
+def slicing(starts, ends, axes=None, steps=None):
+    inputs = [ints(*starts), ints(*ends), "" if axes is None else ints(*axes), "" if steps is None else ints(*steps)]
+    while isinstance(inputs[-1], str):
+        inputs.pop()
+    return case(op("Slice", "c", *inputs))
+
+
+def splitting(*sizes, out, opset=17, **attributes):
+    """Split and put the parts together again in another order."""
+    extra = () if not sizes else (ints(*sizes),)
+    join = op("Concat", *reversed([name for name in out if name and name != "unused"]), axis=attributes["axis"])
+    return case(op("Split", "c", *extra, out=out, **attributes), join, opset=opset)
+
+
+def padding(pads, *more, opset=18, **attributes):
+    return case(op("Pad", "c", ints(*pads), *more, **attributes), opset=opset)
+
+
+MOVING = {
+    **many("Flatten", "Flatten", [{"axis": axis} for axis in (0, 1, 2, 3, 4, -1)]),
+    **many("Transpose", "Transpose", [{}, {"perm": [0, 2, 3, 1]}, {"perm": [0, 3, 1, 2]}, {"perm": [2, 3, 0, 1]}]),
+    "Reshape": case(op("Reshape", "c", ints(0, 2, -1, 6))),
+    "Reshape allowzero": case(op("Reshape", "c", ints(1, 12, -1), allowzero=1)),
+    "Squeeze attribute": case(op("GlobalAveragePool", out="g"), op("Squeeze", "g", axes=[2, 3]), opset=11),
+    "Squeeze negative": case(op("GlobalAveragePool", out="g"), op("Squeeze", "g", ints(-1, -2))),
+    "Squeeze all": case(op("GlobalAveragePool", out="g"), op("Squeeze", "g")),
+    "Unsqueeze attribute": case(op("Unsqueeze", axes=[1, 3]), opset=11),
+    "Unsqueeze": case(op("Unsqueeze", "c", ints(0, -1))),
+    "Dropout opset 7": case(op("Dropout", ratio=0.4), opset=7),
+    "Dropout": case(op("Dropout", "c", one(0.4), np.array(False))),
+    "Dropout seed": case(op("Dropout", seed=3), opset=12),
+    "Cast": case(op("Cast", to=DOUBLE, out="k"), op("Transpose", "k", perm=[0, 2, 1, 3], out="t"),
+                 op("Cast", "t", to=FLOAT)),
+    "Concat": case(op("Concat", "c", "d", axis=1)),
+    "Concat negative axis": case(op("Concat", "c", "d", axis=-1)),
+    "Concat twice the same": case(op("Concat", "c", "d", "c", axis=2)),
+    "Concat constant last": case(op("Concat", "c", f(1, 2, 6, 6), axis=1)),
+    "Concat constant between": case(op("Concat", "c", f(1, 4, 1, 6), "d", axis=2)),
+    "Split attribute": splitting(axis=1, split=[1, 3], out=("a", "b"), opset=11),
+    "Split equal, opset 11": splitting(axis=2, out=("a", "b", "e"), opset=11),
+    "Split": splitting(1, 2, 1, axis=1, out=("a", "b", "e")),
+    "Split equal": splitting(axis=-1, out=("a", "b")),
+    "Split num_outputs uneven": splitting(axis=2, num_outputs=4, out=("a", "b", "e", "g"), opset=18),
+    "Split unused output": splitting(1, 2, 3, axis=2, out=("a", "unused", "b")),
+    "Slice attributes": case(op("Slice", starts=[1, -4], ends=[3, LARGEST], axes=[1, 2]), opset=9),
+    "Slice attributes without axes": case(op("Slice", starts=[0, 1, 2], ends=[1, -1, 5]), opset=9),
+    "Slice": slicing([1, 2], [3, 6], [1, 2]),
+    "Slice without axes": slicing([0, 1, 0, 2], [1, 4, LARGEST, -1]),
+    "Slice steps": slicing([0, 1], [LARGEST, LARGEST], [2, 3], [2, 3]),
+    "Slice negative step": slicing([-1, 4], [SMALLEST, 0], [2, 3], [-1, -2]),
+    "Slice negative step to the front": slicing([5], [-7], [-1], [-2]),
+    "Slice negative step, start beyond": slicing([LARGEST], [-6], [2], [-1]),
+    "Slice negative step to a negative end": slicing([-1], [-5], [3], [-1]),
+    "Slice negative axes": slicing([-5, 1], [-1, 3], [-1, -3]),
+    "Slice start before the front": slicing([-100], [3], [3]),
+    "Gather": case(op("Gather", "c", ints(3, 0, 2), axis=1)),
+    "Gather repeated": case(op("Gather", "c", ints(5, 0, 0, 5, 5, 2), axis=2)),
+    "Gather negative": case(op("Gather", "c", ints(-1, 1, -6), axis=-1)),
+    "Gather scalar": case(op("Gather", "c", np.array(2), axis=1)),
+    "Gather scalar negative": case(op("Gather", "c", np.array(-2), axis=-2)),
+    "Gather table": case(op("Gather", "c", np.array([[0, 3], [3, 1], [2, -4]]), axis=1)),
+    "Gather default axis": case(op("Reshape", "c", ints(12, 12), out="r"), op("Gather", "r", ints(7, 7, 0))),
+    "Pad attributes": case(op("Pad", pads=[0, 0, 1, 2, 0, 0, 3, 0], value=0.5), opset=9),
+    "Pad": padding([0, 0, 2, 0, 0, 1, 0, 3], one(0)),
+    "Pad value": padding([0, 0, 1, 2, 0, 0, 0, 1], one(0.75), opset=13),
+    "Pad negative value": padding([0, 1, 1, 2, 0, 0, 0, 1], one(-0.75)),
+    "Pad crops": padding([0, 0, -1, -2, 0, 0, -2, 0]),
+    "Pad crops and frames": padding([0, 0, -1, 2, 0, -1, 2, -1], one(0.5)),
+    "Pad crops before, frames after": padding([0, 0, -3, 0, 0, 0, 4, 0], one(0.5)),
+    "Pad axes": padding([1, 2, 0, 3], one(0.25), ints(2, -1)),
+    "Pad axes out of order": padding([1, 0, 3, 2], "", ints(3, 1)),
+    "Pad the picture": case(op("Pad", "x", ints(0, 0, 1, 0, 0, 0, 0, 2), one(-0.5), out="q"),
+                            op("Conv", "q", f(4, 3, 3, 3))),
+    "Expand": case(op("GlobalAveragePool", out="g"), op("Expand", "g", ints(1, 4, 3, 2))),
+    "Expand adds axes": case(op("Expand", "c", ints(2, 1, 1, 6, 1))),
+    "Expand middle": case(op("ReduceMean", "c", axes=[2], out="g"), op("Expand", "g", ints(5, 1))),
+}  # fmt: skip
+
+WINDOWS = (
+    {"kernel_shape": [2, 2], "strides": [2, 2]},
+    {"kernel_shape": [3, 2], "strides": [1, 2], "pads": [1, 0, 0, 1]},
+    {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]},
+    {"kernel_shape": [3, 3], "strides": [2, 1], "auto_pad": "SAME_UPPER"},
+    {"kernel_shape": [2, 4], "strides": [2, 2], "auto_pad": "SAME_LOWER"},
+    {"kernel_shape": [3, 3], "auto_pad": "VALID"},
+    {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1},
+    {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [1, 1, 1, 1], "ceil_mode": 1},
+    {"kernel_shape": [3, 3], "strides": [3, 3], "pads": [1, 1, 1, 1], "ceil_mode": 1},
+    {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [0, 0, 1, 1], "ceil_mode": 1},
+    {"kernel_shape": [2, 2], "strides": [3, 3], "ceil_mode": 1},
+    {"kernel_shape": [2, 2], "dilations": [2, 3]},
+    {"kernel_shape": [3, 2], "dilations": [2, 1], "pads": [2, 1, 1, 0], "strides": [2, 1], "ceil_mode": 1},
+)
+REDUCTIONS = {"none": None, "last": (-1,), "space": (2, 3), "channels": (1,), "unordered": (3, -3)}
+
+POOLING = {
+    **{text: made for window in ("MaxPool", "AveragePool")
+       for text, made in many(window, window, WINDOWS, opset=19, size=7).items()},
+    **{f"{text} size 8": made for window in ("MaxPool", "AveragePool")
+       for text, made in many(window, window, [w for w in WINDOWS if "ceil_mode" in w], opset=19, size=8).items()},
+    **many("AveragePool", "AveragePool", [{**form, "count_include_pad": 1} for form in WINDOWS], opset=19, size=8),
+    **{f"{name} rank 3": case(op("Reshape", "c", ints(1, 4, 36), out="r"), op(name, "r", kernel_shape=[3], strides=[2]))
+       for name in ("MaxPool", "AveragePool")},
+    "MaxPool overlapping": case(op("MaxPool", kernel_shape=[3, 3])),
+    **{f"{name} {axes} keepdims={keep} attribute": case(
+           op(name, keepdims=keep, **({} if value is None else {"axes": value})), opset=11)
+       for name in ("ReduceMean", "ReduceSum", "ReduceMax")
+       for (axes, value), keep in zip(REDUCTIONS.items(), (0, 1, 0, 0, 1), strict=True)},
+    **{f"{name} {axes} keepdims={keep} input": case(
+           op(name, "c", *(() if value is None else (ints(*value),)), keepdims=keep), opset=18)
+       for name in ("ReduceMean", "ReduceSum", "ReduceMax")
+       for (axes, value), keep in zip(REDUCTIONS.items(), (1, 0, 0, 1, 0), strict=True)},
+    "ReduceMean default keepdims": case(op("ReduceMean", axes=[2])),
+    **{f"LRN {size}": case(op("LRN", size=size, alpha=0.9, beta=0.6, bias=1.5)) for size in (1, 3, 5)},
+    "LRN defaults": case(op("LRN", size=3)),
+}  # fmt: skip
+
+CONVOLUTIONS = (
+    {"pads": [1, 0, 2, 1]}, {"strides": [2, 1]}, {"dilations": [2, 1]}, {"group": 2, "pads": [1, 1, 1, 1]},
+    {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, {"auto_pad": "SAME_LOWER"}, {"auto_pad": "VALID"},
+    {"kernel_shape": [3, 3]},
+)  # fmt: skip
+TRANSPOSED = (
+    {}, {"strides": [2, 2]}, {"strides": [2, 2], "output_padding": [1, 0]}, {"strides": [2, 1], "pads": [1, 0, 0, 1]},
+    {"dilations": [2, 1]}, {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, {"auto_pad": "SAME_LOWER", "strides": [2, 2]},
+    {"auto_pad": "VALID", "strides": [3, 2]}, {"output_shape": [13, 12], "strides": [2, 2]}, {"group": 2},
+    {"strides": [3, 3], "output_padding": [1, 2], "pads": [1, 1, 1, 1]}, {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]},
+)  # fmt: skip
+
+
+def dense(*inputs, **attributes):
+    return case(op("Flatten", out="flat"), op("Gemm", "flat", *inputs, out="logits", **attributes))
+
+
+LINEAR = {
+    **{text: made for form in CONVOLUTIONS for text, made in many(
+        "Conv", "Conv", [form], "c", f(6, 4 // form.get("group", 1), 3, 3), f(6)).items()},
+    **many("Conv first", "Conv", [form for form in CONVOLUTIONS if "group" not in form], "x", f(4, 3, 3, 3), f(4)),
+    **{text: made for form in TRANSPOSED for o in (4, 6) for text, made in many(
+        f"ConvTranspose to {o}", "ConvTranspose", [form], "c", f(4, o // form.get("group", 1), 3, 3), f(o)).items()},
+    "ConvTranspose without bias": case(op("ConvTranspose", "c", f(4, 3, 2, 2), strides=[2, 2])),
+    "ConvTranspose first": case(op("ConvTranspose", "x", f(3, 4, 2, 2), f(4), strides=[2, 2])),
+    "ConvTranspose normalised": case(op("ConvTranspose", "c", f(4, 3, 2, 2), f(3), out="t"), *norm(3, x="t").ops),
+    "Conv rank 3": case(op("Reshape", "c", ints(1, 4, 36), out="r"), op("Conv", "r", f(3, 4, 5), f(3), strides=[2])),
+    "Conv rank 5": case(op("Unsqueeze", "c", ints(2), out="u"),
+                        op("Conv", "u", f(3, 4, 1, 2, 3), pads=[0, 1, 0, 0, 0, 1])),
+    "two first convolutions": case(op("Conv", "x", f(2, 3, 3, 3), out="a"),
+                                   op("Conv", "x", f(2, 3, 3, 3, seed=1), out="b"), op("Concat", "a", "b", axis=1)),
+    "Gemm": dense(f(144, 5), f(5)),
+    "Gemm without bias": dense(f(144, 5)),
+    "Gemm transposed": dense(f(5, 144), f(5), transB=1, alpha=0.5, beta=2.0),
+    "Gemm bias scalar": dense(f(144, 5), one(0.3)),
+    "Gemm bias of one": dense(f(144, 5), f(1)),
+    "Gemm bias (1, 1)": dense(f(144, 5), f(1, 1)),
+    "Gemm bias row": dense(f(144, 5), f(1, 5)),
+    "Gemm then Add": case(op("Flatten", out="a"), op("Gemm", "a", f(144, 7), f(7), out="b"), op("Add", "b", f(1, 7))),
+    "MatMul": case(op("Flatten", out="a"), op("MatMul", "a", f(144, 7))),
+    "MatMul then Add": case(op("Flatten", out="a"), op("MatMul", "a", f(144, 7), out="b"), op("Add", "b", f(7))),
+    "MatMul rank 3": case(op("Reshape", "c", ints(1, 12, 12), out="a"),
+                          op("MatMul", "a", f(12, 7), out="b"), op("Add", "b", f(7))),
+    "MatMul rank 4": case(op("MatMul", "c", f(6, 3))),
+    "MatMul constant of rank 3": case(op("Reshape", "c", ints(1, 12, 12), out="a"), op("MatMul", "a", f(1, 12, 7))),
+    "MatMul of the picture": case(op("Flatten", "x", out="a"), op("MatMul", "a", f(108, 7))),
+}  # fmt: skip
+
+
+def head(*ops, opset=17, logits="logits", flat=True):
+    """Return a case with its own end; class scores of shape (1, 5) or, not ``flat``, (1, 5, 1, 1) are called q."""
+    if flat:
+        front = (op("Flatten", out="flat"), op("Gemm", "flat", f(144, CLASSES), f(CLASSES), out=logits))
+    else:
+        front = (op("Conv", "c", f(CLASSES, 4, 1, 1), out="v"), op("GlobalAveragePool", "v", out=logits))
+    return case(*front, *ops, opset=opset, scores="scores")
+
+
+def last(operation, x="logits", **attributes):
+    return op(operation, x, out="scores", **attributes)
+
+
+HEADS = {
+    **{f"{name} opset {opset}": head(last(name), opset=opset)
+       for name in ("Softmax", "LogSoftmax", "Sigmoid") for opset in (9, 13)},
+    **{f"{name} axis {axis} opset {opset}": head(last(name, axis=axis), opset=opset)
+       for name in ("Softmax", "LogSoftmax") for axis, opset in ((1, 9), (1, 13), (-1, 13), (0, 9))},
+    "Softmax over maps, opset 9": head(last("Softmax"), opset=9, flat=False),
+    "Softmax over maps": head(last("Softmax", axis=1), flat=False),
+    "Sigmoid over maps": head(last("Sigmoid"), flat=False),
+    "Softmax, Flatten": head(op("Softmax", "logits", axis=1, out="s"), last("Flatten", "s"), flat=False),
+    "LogSoftmax, Reshape": head(op("LogSoftmax", "logits", axis=1, out="s"),
+                                op("Reshape", "s", ints(CLASSES), out="scores"), flat=False),
+    "Sigmoid, Squeeze": head(op("Sigmoid", "logits", out="s"),
+                             op("Squeeze", "s", ints(2, 3), out="scores"), flat=False),
+    "Flatten, Softmax": head(op("Flatten", "q", out="logits"), last("Softmax"), logits="q", flat=False),
+    "Squeeze, LogSoftmax": head(op("Squeeze", "q", ints(2, 3), out="logits"),
+                                last("LogSoftmax"), logits="q", flat=False),
+    "Reshape, Sigmoid": head(op("Reshape", "q", ints(1, -1), out="logits"), last("Sigmoid"), logits="q", flat=False),
+    "Squeeze to one axis, Softmax": head(op("Squeeze", "q", out="logits"),
+                                         last("Softmax", axis=0), logits="q", flat=False),
+}  # fmt: skip
+KINDS = {"Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid"}
+
+CASES = ACTIVATIONS | AFFINE | MERGING | MOVING | POOLING | LINEAR | HEADS
