@@ -45,14 +45,20 @@ def positive(explainer: heatcli.Explainer, **settings):
 
 
 def check(explanation, tolerance: float) -> None:
-    """Hold the whole account and that of every layer against ``tolerance``, relative to f(x)."""
+    """Hold the whole account and that of every layer against ``tolerance``, relative to f(x).
+
+    Rules with negative shares can pass totals of many times f(x) through a network with random weights (1e11 times on
+    DenseNet under ε = 1e-6); rounding grows with them, so their account is held to the largest total that it carries.
+    """
     ledger = explanation.ledger
     assert ledger.start == explanation.score > 0
-    assert abs(ledger.error) <= tolerance
+    largest = ledger.start
+    if explanation.signed:
+        largest = max(largest, *(abs(total) for row in ledger.layers for total in (row.incoming, row.outgoing)))
+    assert abs(ledger.error) * ledger.start <= tolerance * largest
     assert ledger.pixels == pytest.approx(explanation.relevance.sum(dtype=np.float64), rel=1e-5, abs=1e-5)
     for row in ledger.layers:
-        size = max(abs(ledger.start), abs(row.incoming), abs(row.outgoing))
-        assert abs(row.error) <= tolerance * size, row
+        assert abs(row.error) <= tolerance * max(largest, abs(row.incoming), abs(row.outgoing)), row
     if not explanation.signed:
         assert explanation.relevance.min() >= 0
         assert min(ledger.biases, ledger.constants, ledger.lost) >= 0
