@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import PIL.Image
 import pytest
 
 from heatcli.methods import METHODS
@@ -40,7 +43,7 @@ def test_commands_and_options(command: str):
     ).stdout
     assert f"heatcli {command} " in README
     if command == "explain":
-        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--help"}
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--help", "--install-completion"}
         assert {option for option in named if option not in shown} == set()
 
 
@@ -48,3 +51,52 @@ def test_ci_runs_the_test_command_of_the_readme():
     (line,) = re.findall(r"^python -m pip install -e .*$", README, re.MULTILINE)
     assert line.endswith("&& python -m pytest")
     assert "grep -m1 '^ *python -m pip install -e ' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def shell_lines() -> list[str]:
+    """Return every line of the README's shell blocks, in order."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the README's lines name: what ships, a model without a word on it, labels and pictures."""
+    for name in ("models", "sample_images"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    model = ROOT / "models" / "emoji_scenes" / "emoji_scenes.onnx"
+    (tmp_path / "your-classifier.onnx").symlink_to(model)
+    labels = json.loads(model.with_suffix(".heatcli.json").read_text(encoding="utf-8"))["labels"]
+    (tmp_path / "labels.txt").write_text("\n".join(labels), encoding="utf-8")
+    (tmp_path / "photos").mkdir()
+    with PIL.Image.open(ROOT / "sample_images" / "cat.png") as picture:
+        for name in ("cat.jpg", "photos/cat.jpg"):
+            picture.convert("RGB").save(tmp_path / name)
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    script = commands / "heatcli"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m heatcli "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return tmp_path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the README's lines are written for a POSIX shell")
+def test_every_shell_line(newcomer: Path):
+    """Installing and testing, which open a line, are left to ``.ci/run``; everything else is run as it is written."""
+    before = set(newcomer.rglob("*"))
+    for line in shell_lines():
+        install, _, after = line.partition(" && ") if line.startswith("python -m pip install ") else ("", "", line)
+        if after == "python -m pytest":
+            continue
+        assert not install or install == "python -m pip install ."
+        done = subprocess.run(after, shell=True, cwd=newcomer, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, f"{after}\n{done.stderr}"
+    written = {str(path.relative_to(newcomer)) for path in set(newcomer.rglob("*")) - before}
+    assert {"two_frogs.heatmap.png", "cat.heatmap.png", "maps/records.jsonl", "cat.png"} <= written
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import Annotated
 
 import typer
@@ -13,7 +14,6 @@ app = typer.Typer(
     name="heatcli",
     help="Relevance heatmaps for ONNX image classifiers: which pixels speak for the class, and how much.",
     epilog="Example: heatcli explain cat.jpg --model googlenet.onnx --preprocess caffe",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -27,6 +27,7 @@ def _version(asked: bool) -> None:
         found = versions()
         typer.echo(f"heatcli {found.pop('heatcli')}")
         typer.echo(", ".join(f"{package} {version}" for package, version in found.items()))
+        typer.echo(platform.platform())
         raise typer.Exit
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from heatcli.cli import complete
+
 CLASS, RULES, PICTURE, DRAWING, OUTPUT, RUN = (
     "What is explained",
     "How relevance flows",
@@ -81,10 +83,24 @@ class SizeLike(StrEnum):
 # the model and the class ----------------------------------------------------------------------------------------------
 
 Model = Annotated[
-    str, typer.Option("--model", "-m", metavar="FILE", help="The classifier, an ONNX file.", show_default=False)
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="FILE",
+        help="The classifier, an ONNX file.",
+        show_default=False,
+        autocompletion=complete.model_files,
+    ),
 ]
 ModelArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", help="The classifier, an ONNX file.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="The classifier, an ONNX file.",
+        show_default=False,
+        autocompletion=complete.model_files,
+    ),
 ]
 Labels = Annotated[
     str | None,
@@ -120,6 +136,7 @@ Method = Annotated[
         metavar="NAME",
         help="deep-taylor, sensitivity, gradient, gradient-x-input, lrp-epsilon, lrp-alpha2-beta1, "
         "lrp-epsilon-plus-flat or lrp-epsilon-gamma-box.",
+        autocompletion=complete.methods,
         rich_help_panel=RULES,
     ),
 ]
@@ -129,6 +146,7 @@ InputRule = Annotated[
         metavar="RULE",
         help="Rule of the first layer: zB, w2, z+ or flat. Default: the method's own; for deep-taylor zB, or w2 where "
         "the range of the input is not known.",
+        autocompletion=complete.input_rules,
         rich_help_panel=RULES,
     ),
 ]
@@ -139,6 +157,7 @@ Rule = Annotated[
         metavar="PATTERN=RULE",
         help="Another rule for the layers whose names fit, such as 'conv1*=w2', '*=epsilon:0.25', "
         "'*=alpha-beta:2,1', '*=gamma:0.1'. Repeatable; `heatcli inspect` lists the names.",
+        autocompletion=complete.rules,
         rich_help_panel=RULES,
     ),
 ]
@@ -177,6 +196,7 @@ Preprocess = Annotated[
     typer.Option(
         metavar="PRESET",
         help="auto, imagenet, caffe, half, unit or raw; the options below override single facts of it.",
+        autocompletion=complete.presets,
         rich_help_panel=PICTURE,
     ),
 ]
