@@ -17,9 +17,13 @@ from heatcli import methods, network
 from heatcli.errors import PictureError, UsageError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
 from heatcli.inputs import Bounds, Picture, Range, prepare
+from heatcli.known.locate import locate
+from heatcli.known.registry import labels as known_labels
+from heatcli.known.registry import recognise
 from heatcli.network import file
 from heatcli.network.layers import Network
 from heatcli.pictures import preprocessing
+from heatcli.pictures.facts import from_known
 from heatcli.pictures.labels import labels_from_metadata, read_labels
 from heatcli.pictures.preprocessing import Preprocessing
 from heatcli.planning import Choice, Plan, rules_for
@@ -240,8 +244,9 @@ def load(
     threads: int | None = None,
     precision: str = "float32",
 ) -> Explainer:
-    """Load the ONNX classifier at ``model`` and settle how pictures become its input.
+    """Load an ONNX classifier and settle how pictures become its input.
 
+    ``model`` is a path, or the name of a known model that has been fetched; a file of that name goes first.
     ``preprocess`` is ``"auto"`` or a preset's name; ``size`` (height, width), ``fit``, ``mean``, ``std``, ``scale``,
     ``channels`` and ``layout`` override single facts of it. ``labels`` is a file or a list. ``range`` gives the bounds
     of the network input for z^B where no preprocessing says them. ``threads`` bounds onnxruntime; ``precision`` is that
@@ -251,10 +256,12 @@ def load(
         raise UsageError(f"the model must be the path of an .onnx file, not {type(model).__name__}")
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be 1 or more, not {threads}")
-    path = Path(model)
+    path = locate(model)
     sides = preprocessing.parse_size(size) if size is not None else None
     order = layout.upper() if layout and layout not in ("flat", "tensor") else layout
     read = network.read(path, size=sides, suggested=preprocessing.stated_size(path), layout=order)
+    sha256 = file.digest(path)
+    recognised = recognise(sha256)
     settled, notes = preprocessing.resolve(
         read.input,
         preprocess=preprocess,
@@ -268,16 +275,21 @@ def load(
         model_path=path,
         metadata=read.metadata,
         producer=read.producer,
+        known=None
+        if recognised is None
+        else from_known(recognised.settings, recognised.name, checked=recognised.checked),
     )
     sidecar = preprocessing.read_sidecar(path)
     if labels is None and (beside := sidecar.get("labels")):
         labels = path.parent / beside if isinstance(beside, str) else beside
     names = _labels(labels, path, read.output.classes)
+    if names is None and recognised is not None and recognised.classes == read.output.classes:
+        names = known_labels(recognised)
     if names is None and (names := labels_from_metadata(read.metadata, read.output.classes)):
         notes = (*notes, "labels are the model's own, from its metadata; change with --labels")
     return Explainer(
         read,
-        model=ModelInfo(str(path), file.digest(path), read.producer),
+        model=ModelInfo(str(path), sha256, read.producer),
         preprocessing=settled,
         labels=names,
         notes=notes,

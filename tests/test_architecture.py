@@ -16,9 +16,15 @@ ROOT = Path(__file__).resolve().parent.parent
 BELOW = {
     # room: the rooms it may import from, the road's order from the command line down to the layer list
     "__main__": {"cli"},
-    "cli": {"batch", "explainer", "explanation", "methods", "network", "pictures", "relevance", "targets"},
+    "cli": {
+        *("batch", "explainer", "explanation", "known", "methods", "network", "pictures"),
+        *("relevance", "targets"),
+    },
     "batch": {"explainer", "explanation", "pictures", "targets"},
-    "explainer": {"explanation", "inputs", "methods", "network", "pictures", "planning", "relevance", "targets"},
+    "explainer": {
+        *("explanation", "inputs", "known", "methods", "network", "pictures", "planning", "relevance", "targets"),
+    },
+    "known": {"pictures"},
     "planning": {"explanation", "forward", "methods", "relevance"},
     "inputs": {"pictures"},
     "explanation": {"pictures", "relevance"},

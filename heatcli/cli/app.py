@@ -9,6 +9,7 @@ import typer
 
 from heatcli.cli.explain import explain
 from heatcli.cli.inspect import inspect
+from heatcli.cli.models import models
 
 app = typer.Typer(
     name="heatcli",
@@ -47,3 +48,4 @@ app.command(
     "cat cat.jpg | heatcli explain - -m googlenet.onnx -o - > cat.png",
 )(explain)
 app.command(epilog="Example: heatcli inspect googlenet.onnx")(inspect)
+app.add_typer(models, name="models")

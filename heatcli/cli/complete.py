@@ -1,4 +1,4 @@
-"""What a shell offers after the tab key: names of methods, rules, presets and model files."""
+"""What a shell offers after the tab key: names of methods, rules, presets and models."""
 
 from __future__ import annotations
 
@@ -37,8 +37,15 @@ def presets(incomplete: str) -> list[str]:
     return _starting(incomplete, ("auto", *PRESETS))
 
 
+def known_models(incomplete: str) -> list[str]:
+    """Offer the short names of known models."""
+    from heatcli.known.registry import models
+
+    return _starting(incomplete, sorted(alias for known in models() for alias in known.aliases))
+
+
 def model_files(incomplete: str) -> list[str]:
-    """Offer ONNX files and folders that go on from what is typed."""
+    """Offer ONNX files and folders that go on from what is typed, then the known models."""
     typed = Path(incomplete)
     folder, begun = (typed, "") if incomplete.endswith("/") or not incomplete else (typed.parent, typed.name)
     found = []
@@ -49,4 +56,4 @@ def model_files(incomplete: str) -> list[str]:
                     found.append(f"{entry}/")
                 elif entry.suffix == ".onnx":
                     found.append(str(entry))
-    return found
+    return found + known_models(incomplete)

@@ -16,6 +16,7 @@ from heatcli.batch.outputs import Plan
 from heatcli.batch.sources import Sources
 from heatcli.batch.work import Drawing, Work
 from heatcli.cli import options, unsupported, values
+from heatcli.cli.models import offer
 from heatcli.cli.running import Run
 from heatcli.errors import UnsupportedModel, UsageError
 
@@ -104,6 +105,7 @@ def explain(
     asked |= {"save": sorted(saved), "layers": layers}
 
     workers, threads = _threads(values.jobs(jobs), len(found.items))
+    offer(model)
     explainer = _load(model, loading, threads)
     _check_names(explainer, targets, settings)
     work = Work(explainer, plan, targets, settings, drawing, saved, layers, records.plain(asked))

@@ -87,8 +87,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        metavar="FILE",
-        help="The classifier, an ONNX file.",
+        metavar="FILE|NAME",
+        help="The classifier: an ONNX file, or a name from `heatcli models list`.",
         show_default=False,
         autocompletion=complete.model_files,
     ),
@@ -97,7 +97,7 @@ ModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="The classifier, an ONNX file.",
+        help="The classifier: an ONNX file, or a name from `heatcli models list`.",
         show_default=False,
         autocompletion=complete.model_files,
     ),

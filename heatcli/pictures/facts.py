@@ -174,6 +174,11 @@ def _written(value: Any) -> str:
     return ",".join(f"{part}" for part in value) if isinstance(value, list | tuple) else str(value)
 
 
+def from_known(settings: Mapping[str, Any], evidence: str, *, checked: bool) -> Facts:
+    """Return the facts that are on record for a known model; what was never checked on pictures counts as a guess."""
+    return replace(_settings(settings, "known", evidence, f"{evidence}: "), guess=not checked)
+
+
 # the model file and what lies beside it -------------------------------------------------------------------------------
 
 

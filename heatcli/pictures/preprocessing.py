@@ -61,11 +61,13 @@ def resolve(
     model_path: str | Path | None = None,
     metadata: Mapping[str, str] | None = None,
     producer: str = "",
+    known: Facts | None = None,
 ) -> tuple[Preprocessing | None, tuple[str, ...]]:
     """Settle how pictures become the input ``spec``; return it with notes, one sentence for every guess.
 
-    In order of authority: the options, ``MODEL.heatcli.json`` beside the model, its ``metadata``, Hugging Face and
-    timm configuration files beside it, the graph and its ``producer``, a default. Each source may state single facts;
+    In order of authority: the options, ``MODEL.heatcli.json`` beside the model, what is on record for a
+    ``known`` file, its ``metadata``, Hugging Face and timm configuration files beside it, the graph and its
+    ``producer``, a default. Each source may state single facts;
     ``mean`` and ``std`` are in units of pixel·scale and in the order of ``channels``. None for an input that holds no
     picture: then only tensors can be given. Raises UsageError where what is stated does not fit the input.
     """
@@ -84,6 +86,7 @@ def resolve(
     found = [
         options,
         from_sidecar(model_path) if model_path is not None else None,
+        known,
         from_metadata(metadata or {}),
         from_config(model_path) if model_path is not None else None,
         from_graph(spec, producer),
@@ -254,6 +257,11 @@ def _notes(settled: Preprocessing, spec: InputSpec, stated: list[Facts]) -> list
     weakest = stated[-1]
     if weakest.guess and (weakest is first or weakest.source == "default"):
         notes.append(f"preprocessing guessed: {settled.words()}, because {weakest.evidence}; change with --preprocess")
+    elif first is not None and settled.source == "known" and first.guess:
+        notes.append(
+            f"preprocessing {settled.words()}, as published for {first.evidence}, not checked on pictures; "
+            "change with --preprocess"
+        )
     elif first is not None and settled.source in ("metadata", "config"):
         because = f"it is {first.evidence}" if first.evidence.startswith("stated in") else first.evidence
         notes.append(f"preprocessing {settled.words()}, because {because}; change with --preprocess")

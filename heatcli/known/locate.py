@@ -1,0 +1,33 @@
+"""Where the model is that a user named: a path as it stands, or the cached file of a known model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from heatcli.errors import UsageError
+from heatcli.known.cache import cached
+from heatcli.known.registry import Known, find, is_name
+
+
+def missing(model: str | Path) -> Known | None:
+    """Return the known model that ``model`` names, where it is neither a file nor in the cache."""
+    if not isinstance(model, str) or Path(model).exists() or not is_name(model):
+        return None
+    known = find(model)
+    return None if cached(known) else known
+
+
+def locate(model: str | Path) -> Path:
+    """Return the path of ``model``; a file of that name goes before a known model.
+
+    Raises UsageError for a known model that is not in the cache.
+    """
+    if known := missing(model):
+        size = f"{known.size / 1e6:.3g} MB"
+        raise UsageError(
+            f"{model}: this known model ({known.name}, {size}) is not on this computer yet; "
+            f"`heatcli models pull {model}` fetches it"
+        )
+    if isinstance(model, str) and not Path(model).exists() and is_name(model):
+        return cached(find(model)) or Path(model)
+    return Path(model)

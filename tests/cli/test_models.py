@@ -1,0 +1,51 @@
+"""``heatcli models``, as a user types it."""
+
+from __future__ import annotations
+
+import json
+
+from heatcli.known import registry
+from heatcli.known.cache import path_of
+
+
+def test_list(heatcli, monkeypatch, tmp_path):
+    monkeypatch.setenv("HEATCLI_HOME", str(tmp_path / "home"))
+    done = heatcli("models", "list")
+    assert done.code == 0
+    header, *rows = done.out.splitlines()
+    assert header.split() == ["name", "size", "classes", "preprocessing", "cached"]
+    assert {row.split()[0] for row in rows} == {alias for known in registry.models() for alias in known.aliases}
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert str(tmp_path / "home") in done.err
+    assert len(heatcli("models", "list", "--all").out.splitlines()) == len(registry.models()) + 1
+
+
+def test_list_as_json(heatcli, monkeypatch, tmp_path):
+    monkeypatch.setenv("HEATCLI_HOME", str(tmp_path / "home"))
+    entries = {entry["name"]: entry for entry in json.loads(heatcli("models", "list", "--json").out)}
+    assert entries["googlenet-12"]["preprocessing"] == {"preprocess": "caffe"}
+    assert entries["googlenet-12"]["path"] is None
+
+
+def test_path_and_pull(heatcli, monkeypatch, tmp_path):
+    monkeypatch.setenv("HEATCLI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HEATCLI_ZOO_URL", "http://127.0.0.1:9")
+    missing = heatcli("models", "path", "mnist")
+    assert (missing.code, missing.out) == (1, "")
+    assert "heatcli models pull mnist" in missing.err
+    assert heatcli("models", "pull", "mnist", "--offline").code == 1
+    failed = heatcli("models", "pull", "mnist")
+    assert failed.code == 1
+    assert failed.err.count("http://127.0.0.1:9/") == 2
+    known = registry.find("mnist")
+    path_of(known).parent.mkdir(parents=True, exist_ok=True)
+    path_of(known).write_bytes(bytes(known.size))
+    assert heatcli("models", "path", "mnist").out.strip() == str(path_of(known))
+
+
+def test_unknown_and_missing(heatcli, monkeypatch, tmp_path):
+    monkeypatch.setenv("HEATCLI_HOME", str(tmp_path / "home"))
+    assert heatcli("models", "pull", "nonet").code == 2
+    done = heatcli("explain", "photos/a.png", "--model", "squeezenet")
+    assert done.code == 2
+    assert "heatcli models pull squeezenet" in done.err
