@@ -17,10 +17,11 @@ BELOW = {
     # room: the rooms it may import from, the road's order from the command line down to the layer list
     "__main__": {"cli"},
     "cli": {
-        *("batch", "explainer", "explanation", "known", "methods", "network", "pictures"),
+        *("batch", "describing", "explainer", "explanation", "known", "methods", "network", "pictures"),
         *("relevance", "targets"),
     },
     "batch": {"explainer", "explanation", "pictures", "targets"},
+    "describing": {"explainer", "explanation", "forward", "inputs", "pictures", "targets"},
     "explainer": {
         *("explanation", "inputs", "known", "methods", "network", "pictures", "planning", "relevance", "targets"),
     },

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from heatcli.batch.records import json_text
 from heatcli.cli import complete, options
 from heatcli.cli.console import emit, stderr_console
+from heatcli.cli.describe import describe
 from heatcli.errors import HeatcliError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from heatcli.known.registry import Known
 
 models = typer.Typer(
-    help="Known models: list them, fetch them, find them.",
+    help="Known models: list them, fetch them; describe your own.",
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
 )
@@ -112,6 +113,13 @@ def path(name: Name, debug: options.Debug = False) -> int:  # noqa: ARG001
         raise HeatcliError(f"{name}: not fetched yet; `heatcli models pull {name}` puts it at {cache.path_of(known)}")
     emit(str(found))
     return 0
+
+
+models.command(
+    epilog="Examples:\n\n"
+    "heatcli models describe net.onnx --labels words.txt\n\n"
+    "heatcli models describe net.onnx --check cat.jpg --expect 'tabby cat'"
+)(describe)
 
 
 def offer(model: str) -> None:
