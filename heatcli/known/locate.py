@@ -23,10 +23,9 @@ def locate(model: str | Path) -> Path:
     Raises UsageError for a known model that is not in the cache.
     """
     if known := missing(model):
-        size = f"{known.size / 1e6:.3g} MB"
         raise UsageError(
-            f"{model}: this known model ({known.name}, {size}) is not on this computer yet; "
-            f"`heatcli models pull {model}` fetches it"
+            f"{model}: this known model ({known.name}) is not on this computer yet; "
+            f"`heatcli models pull {model}` fetches its {known.size:,} bytes"
         )
     if isinstance(model, str) and not Path(model).exists() and is_name(model):
         return cached(find(model)) or Path(model)

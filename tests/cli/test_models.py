@@ -49,3 +49,26 @@ def test_unknown_and_missing(heatcli, monkeypatch, tmp_path):
     done = heatcli("explain", "photos/a.png", "--model", "squeezenet")
     assert done.code == 2
     assert "heatcli models pull squeezenet" in done.err
+
+
+def test_a_missing_model_is_offered_on_a_terminal(place, monkeypatch, tmp_path):
+    from heatcli.cli import models
+
+    class Terminal:
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("HEATCLI_HOME", str(tmp_path / "home"))
+    asked, fetched = [], []
+    answers = [False, True]
+    monkeypatch.setattr(models.sys, "stdin", Terminal())
+    monkeypatch.setattr(models.sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(models.typer, "confirm", lambda question, **_: asked.append(question) or answers.pop(0))
+    monkeypatch.setattr(models, "fetch", lambda known, console: fetched.append(known.name))
+    models.offer("net.onnx")
+    assert not asked
+    models.offer("mnist")
+    assert (len(asked), fetched) == (1, [])
+    models.offer("mnist")
+    assert fetched == ["mnist-12"]
+    assert "26.1 kB" in asked[0]
