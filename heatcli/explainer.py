@@ -16,7 +16,8 @@ import numpy as np
 from heatcli import methods, network
 from heatcli.errors import PictureError, UsageError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
-from heatcli.inputs import Bounds, Picture, Range, prepare
+from heatcli.exporting import Written, write_explainer
+from heatcli.inputs import Bounds, Picture, Range, prepare, range_of
 from heatcli.known.locate import locate
 from heatcli.known.registry import labels as known_labels
 from heatcli.known.registry import recognise
@@ -25,10 +26,12 @@ from heatcli.network.layers import Network
 from heatcli.pictures import preprocessing
 from heatcli.pictures.facts import from_known
 from heatcli.pictures.labels import labels_from_metadata, read_labels
+from heatcli.pictures.layouts import form_of
 from heatcli.pictures.preprocessing import Preprocessing
-from heatcli.planning import Choice, Plan, rules_for
+from heatcli.planning import ENGINES, Choice, Plan, rules_for
 from heatcli.relevance.bounds import bounded_inputs
-from heatcli.targets import probabilities, resolve_target
+from heatcli.runtime import providers
+from heatcli.targets import probabilities, ranked, wanted
 
 Array = np.ndarray
 PRECISIONS: dict[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
@@ -49,16 +52,22 @@ class Explainer:
         threads: int | None = None,
         precision: str = "float32",
         activation: str = "softmax",
+        engine: str = "numpy",
+        provider: str = "cpu",
     ) -> None:
         """Keep what is known; a session is opened when the first picture comes.
 
-        ``activation`` is what makes probabilities of a network that ends in logits: softmax or sigmoid.
+        ``activation`` is what makes probabilities of a network that ends in logits: softmax or sigmoid. ``engine`` is
+        numpy or compiled, ``provider`` what onnxruntime runs on, such as cpu or cuda.
         """
+        _known("engine", engine, tuple(ENGINES))
+        providers(provider)
         _known("activation", activation, ("softmax", "sigmoid"))
         _known("precision", precision, tuple(PRECISIONS))
         self.network, self.model, self.preprocessing, self.labels = network, model, preprocessing, labels
         self.notes = (*network.notes, *notes)
         self.range, self.threads, self.precision, self.activation = range, threads, precision, activation
+        self.engine, self.provider = engine, provider
         self._plan: tuple[tuple[Any, ...], Plan] | None = None
         self._lock = threading.Lock()
 
@@ -123,7 +132,7 @@ class Explainer:
         With ``layers`` an explanation keeps the relevance of every layer's output too.
         """
         rules = (rules,) if isinstance(rules, str) else tuple(rules)
-        choice = Choice(methods.named(method), input_rule, rules, pool, biases)
+        choice = Choice(methods.named(method), input_rule, rules, pool, biases, evidence)
         _known("biases", biases, ("neurons", "ignore"))
         _known("evidence", evidence, ("logit", "one", "probability"))
         if evidence != "logit" and not choice.method.conserves:
@@ -132,8 +141,10 @@ class Explainer:
         prepared = prepare(picture, self.network.input, self.preprocessing, given)
         plan = self._plan_for(choice, prepared.bounds)
 
+        asked = wanted(targets, self.network.output.classes, self.labels)
+
         begun = time.perf_counter()
-        activations = plan.forward(prepared.x)
+        activations = plan.forward(prepared.x, asked)
         seconds = {"read": prepared.seconds, "forward": time.perf_counter() - begun}
 
         scores = np.asarray(activations[self.network.output.logits], np.float32).reshape(-1)
@@ -152,21 +163,21 @@ class Explainer:
             "evidence": evidence,
             "precision": self.precision,
         }
+        explained = [self._class(index, scores, chances) for index in dict.fromkeys(ranked(asked, scores))]
+        begun = time.perf_counter()
+        kept: list[dict[str, Array]] | None = [] if layers else None
+        walked = plan.walk(activations, prepared.x, explained, kept)
+        seconds["relevance"] = (time.perf_counter() - begun) / len(explained)
         explanations = []
-        for index in resolve_target(targets, scores, self.labels):
-            explained = self._class(index, scores, chances)
-            begun = time.perf_counter()
-            kept: dict[str, Array] | None = {} if layers else None
-            relevance, ledger, warnings = plan.walk(activations, prepared.x, explained, evidence, kept)
-            taken = {**seconds, "relevance": time.perf_counter() - begun}
+        for place, (entry, (relevance, ledger, warnings)) in enumerate(zip(explained, walked, strict=True)):
             explanations.append(
                 Explanation(
                     relevance=self._without_batch(relevance),
                     layout=self.preprocessing.layout if self.preprocessing else self.network.input.layout,
-                    target=index,
-                    label=explained.label,
-                    score=explained.score,
-                    probability=explained.probability,
+                    target=entry.index,
+                    label=entry.label,
+                    score=entry.score,
+                    probability=entry.probability,
                     top=top,
                     ledger=ledger,
                     method=method,
@@ -176,12 +187,60 @@ class Explainer:
                     model=self.model,
                     image=prepared.image,
                     placement=prepared.placement,
-                    seconds=taken,
+                    seconds=dict(seconds),
                     warnings=warnings,
-                    layers=kept,
+                    layers=kept[place] if kept is not None else None,
                 )
             )
         return explanations
+
+    def compile(
+        self,
+        path: str | Path,
+        *,
+        method: str = "deep-taylor",
+        input_rule: str | None = None,
+        rules: Sequence[str] = (),
+        range: Range | None = None,
+        pool: str | None = None,
+        biases: str = "neurons",
+        evidence: str = "logit",
+    ) -> Written:
+        """Write network and explanation as one ONNX model of standard operations to ``path``; settings as for explain.
+
+        Its inputs are the network's own and ``target`` (int64: class indices, or −1 for the best class, −2 for the
+        second …); its outputs are the network's own, ``relevance``, ``heatmap`` and ``ledger``. The file is compared
+        with the NumPy engine on noise before it takes its place. Raises UnsupportedModel where the network has
+        operations that are not standard ones, HeatcliError where the file would be too large or does not agree.
+        """
+        choice = Choice(
+            methods.named(method),
+            input_rule,
+            (rules,) if isinstance(rules, str) else tuple(rules),
+            pool,
+            biases,
+            evidence,
+        )
+        _known("biases", biases, ("neurons", "ignore"))
+        _known("evidence", evidence, ("logit", "one", "probability"))
+        given = self.range if range is None else range
+        known = self.preprocessing.bounds() if self.preprocessing else None
+        bounds = known if given is None else range_of(given, self.network.input)
+        plan = Plan(self.network, choice, bounds, activation=self.activation, threads=self.threads)
+        layout = self.preprocessing.layout if self.preprocessing else self.network.input.layout
+        size = self.preprocessing.size if self.preprocessing else None
+        settings = {
+            "method": method,
+            "input_rule": plan.input_rule,
+            "rules": {name: rule.name for name, rule in plan.rules.items()},
+            "range": _plain(bounds),
+            "biases": biases,
+            "evidence": evidence,
+            "preprocessing": self.preprocessing.record() if self.preprocessing else None,
+            "labels": self.labels,
+            "model_sha256": self.model.sha256,
+        }
+        return write_explainer(plan, bounds, form_of(self.network.input.shape, layout, size), settings, Path(path))
 
     def explain_many(self, pictures: Iterable[Picture], **settings: Any) -> Iterator[Explanation]:
         """Explain one picture after the other, in order, holding one at a time; settings as for ``explain``."""
@@ -199,7 +258,7 @@ class Explainer:
     ) -> dict[str, str]:
         """Return the name of the rule that every layer would get for a picture, by layer name."""
         known = self.preprocessing is not None or self.range is not None
-        choice = Choice(methods.named(method), input_rule, tuple(rules), pool, "neurons")
+        choice = Choice(methods.named(method), input_rule, tuple(rules), pool)
         assigned = rules_for(self.network, choice, bounded=known and bounded_inputs(self.network) is not None)
         return {name: rule.name for name, rule in assigned.items()}
 
@@ -208,11 +267,13 @@ class Explainer:
         key = (choice, None if bounds is None else tuple(bound.tobytes() for bound in bounds))
         with self._lock:
             if self._plan is None or self._plan[0] != key:
-                plan = Plan(
+                plan = ENGINES[self.engine](
                     self.network,
                     choice,
                     bounds,
+                    activation=self.activation,
                     threads=self.threads,
+                    provider=self.provider,
                     dtype=PRECISIONS[self.precision],
                 )
                 self._plan = (key, plan)
@@ -243,6 +304,8 @@ def load(
     range: Range | None = None,
     threads: int | None = None,
     precision: str = "float32",
+    engine: str = "numpy",
+    provider: str = "cpu",
 ) -> Explainer:
     """Load an ONNX classifier and settle how pictures become its input.
 
@@ -250,7 +313,9 @@ def load(
     ``preprocess`` is ``"auto"`` or a preset's name; ``size`` (height, width), ``fit``, ``mean``, ``std``, ``scale``,
     ``channels`` and ``layout`` override single facts of it. ``labels`` is a file or a list. ``range`` gives the bounds
     of the network input for z^B where no preprocessing says them. ``threads`` bounds onnxruntime; ``precision`` is that
-    of the relevance pass. Raises ModelError where the model cannot be used, UsageError where an option does not fit.
+    of the relevance pass. ``engine`` is numpy, or compiled: the relevance pass is written as ONNX nodes too, and
+    onnxruntime runs both; ``provider`` is what onnxruntime runs on. Raises ModelError where the model cannot be used,
+    UsageError where an option does not fit.
     """
     if not isinstance(model, str | Path):
         raise UsageError(f"the model must be the path of an .onnx file, not {type(model).__name__}")
@@ -297,6 +362,8 @@ def load(
         threads=threads,
         precision=precision,
         activation=sidecar.get("activation") or "softmax",
+        engine=engine,
+        provider=provider,
     )
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
 
 from heatcli import runtime
 from heatcli.errors import UsageError
-from heatcli.kernels.terms import Denominator
-from heatcli.kernels.written import Writer
+from heatcli.kernels.symbols import Graph
 from heatcli.network.layers import Network
 
 Array = np.ndarray
@@ -23,33 +22,37 @@ class Forward:
         self,
         network: Network,
         activations: Sequence[str] = (),
-        denominators: Sequence[Denominator] = (),
         *,
+        beside: Graph | None = None,
+        named: Mapping[str, str] | None = None,
         threads: int | None = None,
         scores: bool = True,
+        provider: str = "cpu",
     ) -> None:
         """Open the session; ``threads`` bounds the threads inside one operation.
 
-        Class scores and the network's output are captured too, unless ``scores`` is false: then the network is run no
-        further than the activations need.
+        ``beside`` holds nodes that are run beside the network's, ``named`` the tensors among them to capture: from the
+        name under which ``run`` returns them to their own. Class scores and the network's output are captured too,
+        unless ``scores`` is false: then the network is run no further than the activations need.
         """
         self.network = network
         graph = onnx.ModelProto.FromString(network.graph)
-        writer = Writer(network.shapes)
-        for request in denominators:
-            writer.denominator(request)
-        graph.graph.node.extend(writer.nodes)
-        graph.graph.initializer.extend(runtime.placeholder(*entry) for entry in writer.constants.items())
-        keys = [request.key for request in denominators]
+        beside = beside or Graph()
+        graph.graph.node.extend(beside.nodes)
+        graph.graph.initializer.extend(runtime.initializer(*entry) for entry in beside.constants.items())
+        self.named = dict(named or {})
         head = (network.output.name, network.output.logits) if scores else ()
-        self.names = tuple(dict.fromkeys(name for name in (*head, *activations, *keys) if name != network.input.name))
+        wanted = (*head, *activations, *self.named.values())
+        self.names = tuple(dict.fromkeys(name for name in wanted if name != network.input.name))
         self._captures_input = network.input.name in activations
         _prune(graph.graph, self.names)
         del graph.graph.output[:]
         graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self.names)
-        present = {entry.name for entry in graph.graph.initializer}
-        weights = {name: value for name, value in (network.weights | writer.constants).items() if name in present}
-        self._session = runtime.open_session(graph.SerializeToString(), weights=weights, level="all", threads=threads)
+        present = {entry.name for entry in graph.graph.initializer if entry.external_data}
+        weights = {name: value for name, value in (network.weights | beside.constants).items() if name in present}
+        self._session = runtime.open_session(
+            graph.SerializeToString(), weights=weights, level="all", threads=threads, provider=provider
+        )
 
     def run(self, x: Array) -> dict[str, Array]:
         """Run the network on ``x``, of the input's shape and dtype; return every captured tensor by name.
@@ -64,7 +67,7 @@ class Forward:
         values = dict(zip(self.names, runtime.run(self._session, self.names, {spec.name: x}), strict=True))
         if self._captures_input:
             values[spec.name] = x
-        return values
+        return values | {key: values[name] for key, name in self.named.items()}
 
 
 def _prune(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:

@@ -58,7 +58,7 @@ def prepare(picture: Picture, spec: InputSpec, preprocessing: Preprocessing | No
         x, placement = preprocessing.tensor(image)
         bounds = preprocessing.bounds()
     if given is not None:
-        bounds = _bounds(given, spec)
+        bounds = range_of(given, spec)
     if bounds is not None:
         _check_range(x, bounds, UsageError if tensor is None else PictureError)
     return Prepared(x, bounds, image, placement, time.perf_counter() - begun)
@@ -96,8 +96,11 @@ def _as_input(tensor: Array, spec: InputSpec) -> Array:
     return np.ascontiguousarray(x, spec.dtype)
 
 
-def _bounds(given: Range, spec: InputSpec) -> Bounds:
-    """Shape the user's range, one pair or one pair a channel, so that it broadcasts to the input."""
+def range_of(given: Range, spec: InputSpec) -> Bounds:
+    """Return the user's range, one pair or one pair a channel, so that it broadcasts to the input.
+
+    Raises UsageError for a range that does not fit ``spec``.
+    """
     axis = spec.layout.find("C")
     try:
         pair = dict(zip(("lower", "upper"), given, strict=True))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
+from heatcli import runtime
+from heatcli.compiling import Compiled, compile_walk, open_compiled
 from heatcli.errors import HeatcliError, UsageError
 from heatcli.explanation import ClassScore
 from heatcli.forward import Forward
 from heatcli.methods import Method
 from heatcli.network.layers import Network
+from heatcli.pictures.layouts import Form
 from heatcli.relevance.bounds import bounded_inputs, first_layers
 from heatcli.relevance.composites import assign
 from heatcli.relevance.ledger import Ledger
-from heatcli.relevance.propagate import Propagator
+from heatcli.relevance.propagate import Assignment, Propagator
 from heatcli.relevance.rules import GRADIENT, Rule
+from heatcli.targets import ranked
 
 Array = np.ndarray
 Bounds = tuple[Array, Array]
@@ -27,13 +32,14 @@ LOST_SHARE, BIAS_SHARE, MISSING_SHARE = 0.05, 0.5, 1e-3
 
 @dataclass(frozen=True)
 class Choice:
-    """What the user settles about a method; ``rules`` are overrides PATTERN=RULE."""
+    """What the user settles about a method; ``rules`` are overrides PATTERN=RULE, ``evidence`` what is shared out."""
 
     method: Method
-    input_rule: str | None
-    rules: tuple[str, ...]
-    pool: str | None
-    biases: str
+    input_rule: str | None = None
+    rules: tuple[str, ...] = ()
+    pool: str | None = None
+    biases: str = "neurons"
+    evidence: str = "logit"
 
 
 class Plan:
@@ -45,13 +51,18 @@ class Plan:
         choice: Choice,
         bounds: Bounds | None,
         *,
-        threads: int | None,
-        dtype: type[np.floating],
+        activation: str = "softmax",
+        threads: int | None = None,
+        provider: str = "cpu",
+        dtype: type[np.floating] = np.float32,
     ) -> None:
-        """Open the session; ``bounds`` (l, h) are those of the network input, ``dtype`` that of the walk."""
+        """Open the session; ``bounds`` (l, h) are those of the network input, ``dtype`` that of the walk.
+
+        ``activation`` makes probabilities of logits; ``provider`` is what onnxruntime runs on.
+        """
         if not choice.method.conserves and choice.biases != "neurons":
             raise UsageError(f"--biases does not go with {choice.method.name}, which shares nothing out")
-        self.network, self.method = network, choice.method
+        self.network, self.method, self.evidence, self.activation = network, choice.method, choice.evidence, activation
         self.warnings: tuple[str, ...] = ()
         inputs = bounded_inputs(network)
         rules = rules_for(network, choice, bounded=True)
@@ -71,8 +82,8 @@ class Plan:
         self.rules = rules
         self.conserves = GRADIENT not in rules.values()
         self.signed = self.method.signed if not self.method.conserves else any(rule.signed for rule in rules.values())
-        self._propagator = Propagator(network, rules, bounds=pushed, biases=choice.biases == "neurons", dtype=dtype)
-        self._forward = Forward(network, self._propagator.activations, self._propagator.denominators, threads=threads)
+        self.assignment = Assignment(network, rules, pushed, biases=choice.biases == "neurons")
+        self._prepare(threads, provider, dtype)
 
     @property
     def input_rule(self) -> str:
@@ -80,31 +91,136 @@ class Plan:
         first = first_layers(self.network) or [layer.name for layer in self.network.layers if layer.family == "linear"]
         return self.rules[first[0]].name
 
-    def forward(self, x: Array) -> dict[str, Array]:
-        """Run the network on ``x``; return what the walk needs, class scores and output included, by name."""
+    def _prepare(self, threads: int | None, provider: str, dtype: type[np.floating]) -> None:
+        self._propagator = Propagator(self.assignment, dtype)
+        beside, named = self._propagator.denominators()
+        self._forward = Forward(
+            self.network,
+            self.assignment.activations,
+            beside=beside,
+            named=named,
+            threads=threads,
+            provider=provider,
+        )
+
+    def forward(self, x: Array, wanted: Sequence[int]) -> dict[str, Array]:  # noqa: ARG002 - an engine may need it
+        """Run the network on ``x``; return what the walk needs, class scores and output included, by name.
+
+        ``wanted`` are the classes to be explained, −k for the k-th best.
+        """
         return self._forward.run(x)
 
     def walk(
         self,
-        activations: dict[str, Array],
+        values: dict[str, Array],
         x: Array,
-        explained: ClassScore,
-        evidence: str,
-        kept: dict[str, Array] | None = None,
-    ) -> tuple[Array, Ledger, tuple[str, ...]]:
-        """Return the relevance of ``x`` for one class, its account, and what the user must be told about it.
+        explained: Sequence[ClassScore],
+        kept: list[dict[str, Array]] | None = None,
+    ) -> list[Walked]:
+        """Return for every class to explain the relevance of ``x``, its account, and what the user must be told.
 
-        Into ``kept``, if given, goes what arrived at every layer's output, by name.
+        To ``kept``, if given, goes what arrived at every layer's output, by name, a dictionary for every class.
         """
-        start = {"logit": max(0.0, explained.score), "one": 1.0, "probability": explained.probability}[evidence]
-        put_in = start if self.method.conserves else 1.0  # a gradient starts with ∂f/∂f
-        relevance, ledger = self._propagator.run(activations, explained.index, put_in, score=explained.score, kept=kept)
-        relevance = self.method.finish(relevance, x.astype(relevance.dtype))
+        starts = [start(entry, self.evidence) for entry in explained]
+        put_in = starts if self.method.conserves else [1.0] * len(starts)  # a gradient starts with ∂f/∂f
+        walked = self._propagator.run(values, [entry.index for entry in explained], put_in, kept=kept)
+        found = []
+        for entry, begun, (relevance, ledger) in zip(explained, starts, walked, strict=True):
+            relevance = self.method.finish(relevance, x.astype(relevance.dtype))
+            account = replace(ledger, score=entry.score)
+            if not self.conserves:
+                account = Ledger(entry.score, begun, pixels=float(relevance.sum()))
+            found.append(self.judge(relevance, account))
+        return found
+
+    def judge(self, relevance: Array, ledger: Ledger) -> Walked:
+        """Return a relevance and its account with what the user must be told about them."""
         if not np.isfinite(relevance).all():
             raise HeatcliError("the relevance is not finite; try another method or rule")
-        if not self.conserves:
-            return relevance, Ledger(explained.score, start, pixels=float(relevance.sum())), self.warnings
-        return relevance, ledger, (*self.warnings, *doubts(ledger))
+        return Walked(relevance, ledger, (*self.warnings, *(doubts(ledger) if self.conserves else ())))
+
+    def compile(self, metadata: Mapping[str, str], form: Form | None = None, *, open_batch: bool = False) -> Compiled:
+        """Write network and walk as one graph; ``form`` is the picture that the input holds, for the heatmap."""
+        return compile_walk(
+            self.assignment,
+            self.method,
+            conserves=self.conserves,
+            evidence=self.evidence,
+            activation=self.activation,
+            form=form,
+            open_batch=open_batch,
+            metadata=metadata,
+        )
+
+
+class CompiledPlan(Plan):
+    """The same, with forward pass and walk in one graph that onnxruntime runs; there is no account by layer."""
+
+    def _prepare(self, threads: int | None, provider: str, dtype: type[np.floating]) -> None:
+        if dtype is not np.float32:
+            raise UsageError("the compiled engine computes in float32; leave precision out, or use the engine numpy")
+        network = self.network
+        self._compiled = self.compile({})
+        self._names = dict.fromkeys((network.output.name, network.output.logits))
+        self._session = open_compiled(self._compiled, self._names, threads=threads, provider=provider)
+
+    def forward(self, x: Array, wanted: Sequence[int]) -> dict[str, Array]:
+        """Run network and walk; a network whose batch cannot be told apart is run once for every class."""
+        names = self._compiled.names
+        outputs = [*self._names, names["relevance"], names["ledger"]]
+        together = [list(wanted)] if self._compiled.several else [[entry] for entry in wanted]
+        runs = [
+            runtime.run(
+                self._session, outputs, {self.network.input.name: x, names["target"]: np.asarray(entry, np.int64)}
+            )
+            for entry in together
+        ]
+        values = dict(zip(self._names, runs[0], strict=False))
+        if self._compiled.several:
+            maps = [run[-2][place : place + 1] for run in runs for place in range(len(wanted))]
+        else:
+            maps = [run[-2] for run in runs]
+        scores = np.asarray(values[self.network.output.logits], np.float32).reshape(-1)
+        ledgers = np.concatenate([run[-1] for run in runs])
+        indices = ranked(wanted, scores)
+        values |= {f"{names['relevance']}/{index}": found for index, found in zip(indices, maps, strict=True)}
+        values |= {f"{names['ledger']}/{index}": row for index, row in zip(indices, ledgers, strict=True)}
+        return values
+
+    def walk(
+        self,
+        values: dict[str, Array],
+        x: Array,  # noqa: ARG002 - the graph has seen it
+        explained: Sequence[ClassScore],
+        kept: list[dict[str, Array]] | None = None,
+    ) -> list[Walked]:
+        """Return what the run has found already; raises UsageError where every layer is asked for."""
+        if kept is not None:
+            raise UsageError("the relevance of every layer is known to the engine numpy alone")
+        names, found = self._compiled.names, []
+        for entry in explained:
+            begun, pixels, biases, constants, lost = map(float, values[f"{names['ledger']}/{entry.index}"])
+            ledger = Ledger(entry.score, begun, pixels, biases, constants, lost)
+            if not self.conserves:
+                ledger = Ledger(entry.score, start(entry, self.evidence), pixels=pixels)
+            found.append(self.judge(values[f"{names['relevance']}/{entry.index}"], ledger))
+        return found
+
+
+class Walked(NamedTuple):
+    """The relevance of an input for one class, its account, and what the user must be told about it."""
+
+    relevance: Array
+    ledger: Ledger
+    warnings: tuple[str, ...]
+
+
+def start(explained: ClassScore, evidence: str) -> float:
+    """Return how much relevance is put in at the top."""
+    return {"logit": max(0.0, explained.score), "one": 1.0, "probability": explained.probability}[evidence]
+
+
+ENGINES: dict[str, type[Plan]] = {"numpy": Plan, "compiled": CompiledPlan}
 
 
 def rules_for(network: Network, choice: Choice, *, bounded: bool) -> dict[str, Rule]:

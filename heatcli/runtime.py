@@ -11,14 +11,26 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 import onnxruntime as ort
 
-from heatcli.errors import UnreadableModel
+from heatcli.errors import UnreadableModel, UsageError
 
 Array = np.ndarray
 
 LARGE = 1024
 """Constants of so many bytes or more are kept outside the graph."""
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+"""What a network can run on, and onnxruntime's name for it."""
+Session = ort.InferenceSession
 LEVELS = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
     "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -35,14 +47,16 @@ def open_session(
     write_to: Path | None = None,
     without: Sequence[str] = (),
     folder: Path | None = None,
+    provider: str = "cpu",
 ) -> ort.InferenceSession:
-    """Open a CPU session on serialised bytes or a path.
+    """Open a session on serialised bytes or a path.
 
     ``weights`` are the values of initializers that are placeholders, used where they lie. ``level`` is none, basic or
     all; ``threads`` bounds the threads inside one operation (None: as many as onnxruntime likes); ``write_to`` has the
     optimised model written there, its constants of ``LARGE`` bytes or more beside it in ``NAME.data``; ``without``
-    names optimisers to leave out; ``folder`` is where external data of a model given as bytes lies. Raises
-    UnreadableModel with onnxruntime's reason in one line.
+    names optimisers to leave out; ``folder`` is where external data of a model given as bytes lies; ``provider`` is
+    one of ``PROVIDERS``, with the CPU for what it cannot do. Raises UnreadableModel with onnxruntime's reason in one
+    line.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 4
@@ -62,9 +76,22 @@ def open_session(
     extra: dict[str, Any] = {"disabled_optimizers": list(without)} if without else {}
     source = str(model) if isinstance(model, Path) else model
     try:
-        return ort.InferenceSession(source, sess_options=options, providers=["CPUExecutionProvider"], **extra)
+        return ort.InferenceSession(source, sess_options=options, providers=providers(provider), **extra)
     except Exception as error:  # no common base, see above
         raise UnreadableModel(f"onnxruntime cannot open the model: {reason(error)}") from error
+
+
+def providers(name: str) -> list[str]:
+    """Return onnxruntime's names of provider ``name`` and of the CPU after it; raises UsageError where it is not there.
+
+    Nothing falls back in silence: what is asked for is there, or is refused.
+    """
+    if name not in PROVIDERS:
+        raise UsageError(f"unknown provider '{name}'; known: {', '.join(PROVIDERS)}")
+    if PROVIDERS[name] not in ort.get_available_providers():
+        there = [known for known, long in PROVIDERS.items() if long in ort.get_available_providers()]
+        raise UsageError(f"this onnxruntime has no provider {name}; it has: {', '.join(there)}")
+    return list(dict.fromkeys((PROVIDERS[name], PROVIDERS["cpu"])))
 
 
 def placeholder(name: str, value: Array) -> onnx.TensorProto:
@@ -77,6 +104,11 @@ def placeholder(name: str, value: Array) -> onnx.TensorProto:
     )
     tensor.external_data.add(key="location", value="given with the session")
     return tensor
+
+
+def initializer(name: str, value: Array) -> onnx.TensorProto:
+    """Return an initializer that holds a small constant itself, and stands for a large one."""
+    return placeholder(name, value) if value.nbytes >= LARGE else onnx.numpy_helper.from_array(value, name)
 
 
 def run(session: ort.InferenceSession, outputs: Sequence[str], feeds: dict[str, Array]) -> list[Array]:

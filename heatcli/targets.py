@@ -13,27 +13,26 @@ from heatcli.pictures.labels import find_label
 Array = np.ndarray
 
 
-def resolve_target(targets: Sequence[str | int], scores: Array, labels: tuple[str, ...] | None) -> list[int]:
-    """Return the class indices that ``targets`` name for these ``scores`` (K,), each once, in the order named.
+def wanted(targets: Sequence[str | int], classes: int, labels: tuple[str, ...] | None) -> list[int]:
+    """Return what ``targets`` name before scores are known: class indices, and −k for the k-th best of ``classes``.
 
     A target is ``"top"``, ``"top-K"`` (the K best), an index as number or digits, or a label. Raises UsageError.
     """
-    order = np.argsort(-scores, kind="stable")
     targets = (targets,) if isinstance(targets, str) else targets
     found: list[int] = []
     for target in targets:
         best = re.fullmatch(r"top(?:-(\d+))?", target, re.IGNORECASE) if isinstance(target, str) else None
         if best:
             count = int(best.group(1) or 1)
-            if not 1 <= count <= scores.size:
-                raise UsageError(f"the target '{target}' asks for {count} classes; the model has {scores.size}")
-            found += [int(index) for index in order[:count]]
+            if not 1 <= count <= classes:
+                raise UsageError(f"the target '{target}' asks for {count} classes; the model has {classes}")
+            found += [-rank for rank in range(1, count + 1)]
         elif isinstance(target, bool) or not isinstance(target, str | int | np.integer):
             raise UsageError(f"the target {target!r} is not understood; give top, top-3, a class index or a label")
         elif isinstance(target, int | np.integer) or re.fullmatch(r"-?\d+", target):
             index = int(target)
-            if not 0 <= index < scores.size:
-                raise UsageError(f"there is no class {index}; the model has the classes 0 to {scores.size - 1}")
+            if not 0 <= index < classes:
+                raise UsageError(f"there is no class {index}; the model has the classes 0 to {classes - 1}")
             found.append(index)
         elif target.lower().startswith("top-") and not any(target.lower() == name.lower() for name in labels or ()):
             raise UsageError(f"the target '{target}' has no number; top-3 stands for the three best classes")
@@ -43,7 +42,18 @@ def resolve_target(targets: Sequence[str | int], scores: Array, labels: tuple[st
             )
         else:
             found.append(find_label(labels, target))
-    return list(dict.fromkeys(found))
+    return found
+
+
+def ranked(wanted: Sequence[int], scores: Array) -> list[int]:
+    """Return the class indices of what is ``wanted``, −k being the k-th best of ``scores`` (K,)."""
+    order = np.argsort(-scores, kind="stable")
+    return [int(order[-entry - 1]) if entry < 0 else entry for entry in wanted]
+
+
+def resolve_target(targets: Sequence[str | int], scores: Array, labels: tuple[str, ...] | None) -> list[int]:
+    """Return the class indices that ``targets`` name for these ``scores`` (K,), each once, in the order named."""
+    return list(dict.fromkeys(ranked(wanted(targets, scores.size, labels), scores)))
 
 
 def probabilities(scores: Array, output: Array, kind: str, activation: str = "softmax") -> Array:

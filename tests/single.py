@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from heatcli import network
 from heatcli.network.layers import Layer, Network
 from heatcli.relevance import rules
-from heatcli.relevance.propagate import Propagator
+from heatcli.relevance.propagate import Assignment, Propagator
 
 Array = np.ndarray
 
@@ -64,12 +64,11 @@ def relevance(net, rule, activations, r, *, bounds=None, biases=True, closes=Non
     is false (the gradient; networks with a second input) the account of every walk must close to 1e-9.
     """
     closes = rule is not rules.GRADIENT if closes is None else closes
-    propagator = Propagator(
-        net, {layer.name: rule for layer in net.layers}, bounds=bounds, biases=biases, dtype=np.float64
-    )
+    assigned = {layer.name: rule for layer in net.layers}
+    propagator = Propagator(Assignment(net, assigned, bounds or {}, biases=biases), np.float64)
     total, booked = np.zeros(net.input.shape), np.zeros(3)
     for index in np.flatnonzero(r):
-        part, ledger = propagator.run(activations, int(index), float(r.reshape(-1)[index]))
+        ((part, ledger),) = propagator.run(activations, [int(index)], [float(r.reshape(-1)[index])])
         total += part
         booked += [ledger.biases, ledger.constants, ledger.lost]
         assert not closes or abs(ledger.error) < 1e-9

@@ -18,15 +18,19 @@ BELOW = {
     "__main__": {"cli"},
     "cli": {
         *("batch", "describing", "explainer", "explanation", "known", "methods", "network", "pictures"),
-        *("relevance", "targets"),
+        *("exporting", "relevance", "replacing", "targets"),
     },
-    "batch": {"explainer", "explanation", "pictures", "targets"},
+    "batch": {"explainer", "explanation", "pictures", "replacing", "targets"},
     "describing": {"explainer", "explanation", "forward", "inputs", "pictures", "targets"},
     "explainer": {
-        *("explanation", "inputs", "known", "methods", "network", "pictures", "planning", "relevance", "targets"),
+        *("explanation", "exporting", "inputs", "known", "methods", "network", "pictures", "planning"),
+        *("relevance", "runtime", "targets"),
     },
     "known": {"pictures"},
-    "planning": {"explanation", "forward", "methods", "relevance"},
+    "exporting": {"compiling", "explanation", "inputs", "pictures", "planning", "replacing", "runtime"},
+    "replacing": set(),
+    "compiling": {"kernels", "methods", "pictures", "relevance", "runtime"},
+    "planning": {"compiling", "pictures", "runtime", "targets", "explanation", "forward", "methods", "relevance"},
     "inputs": {"pictures"},
     "explanation": {"pictures", "relevance"},
     "methods": {"relevance"},
@@ -46,7 +50,7 @@ FOR_ALL = {"errors", "heatcli", "network.layers"}
 
 KNOWN_TO = {
     "onnxruntime": ("heatcli.runtime",),
-    "onnx": ("heatcli.network", "heatcli.kernels.written", "heatcli.forward", "heatcli.runtime"),
+    "onnx": ("heatcli.network", "heatcli.kernels.symbols", "heatcli.compiling", "heatcli.forward", "heatcli.runtime"),
     "google": ("heatcli.network",),
     "typer": ("heatcli.cli",),
     "click": ("heatcli.cli",),

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from heatcli.batch.versions import versions
-from heatcli.batch.writing import replacing
+from heatcli.replacing import replacing
 
 if TYPE_CHECKING:
     from heatcli.explanation import ClassScore, Explanation, ModelInfo

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from heatcli.cli.compile import compile_
 from heatcli.cli.explain import explain
 from heatcli.cli.inspect import inspect
 from heatcli.cli.models import models
@@ -48,4 +49,5 @@ app.command(
     "cat cat.jpg | heatcli explain - -m googlenet.onnx -o - > cat.png",
 )(explain)
 app.command(epilog="Example: heatcli inspect googlenet.onnx")(inspect)
+app.command("compile", epilog="Example: heatcli compile googlenet.onnx -o explainer.onnx --preprocess caffe")(compile_)
 app.add_typer(models, name="models")

@@ -13,11 +13,11 @@ import typer
 from rich.text import Text
 
 from heatcli.batch.records import json_text
-from heatcli.batch.writing import replacing
 from heatcli.cli import options, report, values
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, count, shorten
 from heatcli.errors import HeatcliError, UsageError
+from heatcli.replacing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

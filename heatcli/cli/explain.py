@@ -64,6 +64,8 @@ def explain(
     layers: options.Layers = False,
     json: options.Json = False,
     resume: options.Resume = True,
+    engine: options.EngineOption = options.Engine.NUMPY,
+    provider: options.Provider = "cpu",
     jobs: options.Jobs = None,
     fail_fast: options.FailFast = False,
     quiet: options.Quiet = False,
@@ -79,6 +81,8 @@ def explain(
     _check_stdio(found, plan, saved=bool(saved), json=json)
     if layers and "npz" not in saved:
         raise UsageError("--layers goes with --save npz")
+    if layers and engine is options.Engine.COMPILED:
+        raise UsageError("--layers goes with --engine numpy: the compiled engine keeps no layer's relevance")
     drawing = Drawing(style and style.value, colormap, values.colour_scale(scale), size_like.value)
     loading = values.loading(
         preprocess=preprocess,
@@ -92,6 +96,7 @@ def explain(
         layout=layout,
         range_=range_,
     )
+    loading |= {"engine": engine.value, "provider": provider}
     settings: dict[str, Any] = {
         "method": method,
         "input_rule": input_rule,

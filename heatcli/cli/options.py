@@ -41,6 +41,13 @@ class Evidence(StrEnum):
     PROBABILITY = "probability"
 
 
+class Engine(StrEnum):
+    """What computes the relevance pass."""
+
+    NUMPY = "numpy"
+    COMPILED = "compiled"
+
+
 class Fit(StrEnum):
     """How a picture is brought to the input's size."""
 
@@ -302,6 +309,23 @@ Resume = Annotated[
 
 # how it runs ----------------------------------------------------------------------------------------------------------
 
+EngineOption = Annotated[
+    Engine,
+    typer.Option(
+        "--engine",
+        help="numpy, or compiled: forward pass and relevance pass as one graph in onnxruntime, without an account by "
+        "layer.",
+        rich_help_panel=RUN,
+    ),
+]
+Provider = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="What onnxruntime runs on: cpu, cuda, tensorrt, rocm, openvino, directml or coreml.",
+        rich_help_panel=RUN,
+    ),
+]
 Jobs = Annotated[
     str | None,
     typer.Option(

@@ -1,6 +1,4 @@
-"""The linear maps of a network and their adjoints: in NumPy here, and as ONNX nodes in ``written``."""
+"""What rules are computed with: the linear maps of a network, their adjoints, sums and quotients.
 
-from heatcli.kernels.maps import LinearMap, linear_map
-from heatcli.kernels.terms import Denominator, InputPart, Term, WeightPart
-
-__all__ = ["Denominator", "InputPart", "LinearMap", "Term", "WeightPart", "linear_map"]
+``protocol`` says what there is; ``arrays`` computes it in NumPy, ``written`` writes it as ONNX nodes.
+"""

@@ -3,80 +3,84 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
 
 import numpy as np
 
-Array = np.ndarray
+from heatcli.kernels.protocol import Tensor
 
 
-def derivative(function: str, x: Array, constants: tuple[Array, ...]) -> Array:
+def derivative(function: str, x: Tensor, constants: Sequence[Tensor]) -> Tensor:
     """Return the elementwise derivative of an activation at ``x``, in its dtype; ``function`` is its ONNX name."""
-    values = [constant.astype(x.dtype, copy=False) for constant in constants]
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        return np.asarray(DERIVATIVES[function](x, *values), x.dtype)
+        return DERIVATIVES[function](x, *constants) * np.ones_like(x)
 
 
-def _sigmoid(x: Array) -> Array:
+def _sigmoid(x: Tensor) -> Tensor:
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
-def _sigmoid_slope(x: Array) -> Array:
+def _sigmoid_slope(x: Tensor) -> Tensor:
     s = _sigmoid(x)
     return s * (1 - s)
 
 
-def _softplus(x: Array) -> Array:
+def _softplus(x: Tensor) -> Tensor:
     return np.logaddexp(0, x)
 
 
-def _normal_density(x: Array) -> Array:
+def _normal_density(x: Tensor) -> Tensor:
     return np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
 
 
-def _erf(x: Array) -> Array:
+def _erf(x: Tensor) -> Tensor:
     """Return the error function to 1.5e-7 (Abramowitz and Stegun, 7.1.26)."""
     t = 1 / (1 + 0.3275911 * np.abs(x))
     series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
     return np.sign(x) * (1 - series * np.exp(-x * x))
 
 
-def _gelu(x: Array) -> Array:
+def _gelu(x: Tensor) -> Tensor:
     return 0.5 * (1 + _erf(x / math.sqrt(2))) + x * _normal_density(x)
 
 
-def _gelu_tanh(x: Array) -> Array:
+def _gelu_tanh(x: Tensor) -> Tensor:
     inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
     t = np.tanh(inner)
     return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
 
 
-def _hard_sigmoid(x: Array, alpha: Array, beta: Array) -> Array:
+def _hard_sigmoid(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
     y = alpha * x + beta
     return alpha * ((y > 0) & (y < 1))
 
 
-def _hard_swish(x: Array) -> Array:
+def _hard_swish(x: Tensor) -> Tensor:
     y = x / 6 + 0.5
     return np.clip(y, 0, 1) + x / 6 * ((y > 0) & (y < 1))
 
 
-def _mish(x: Array) -> Array:
+def _mish(x: Tensor) -> Tensor:
     t = np.tanh(_softplus(x))
     return t + x * (1 - t * t) * _sigmoid(x)
 
 
-def _swish(x: Array, alpha: Array) -> Array:
+def _swish(x: Tensor, alpha: Tensor) -> Tensor:
     s = _sigmoid(alpha * x)
     return s + alpha * x * s * (1 - s)
 
 
-def _tanh(x: Array) -> Array:
+def _all(x: Tensor, conditions: Sequence[Tensor]) -> Tensor:
+    return reduce(np.logical_and, conditions, np.ones_like(x) > 0)
+
+
+def _tanh(x: Tensor) -> Tensor:
     t = np.tanh(x)
     return 1 - t * t
 
 
-DERIVATIVES: dict[str, Callable[..., Array]] = {
+DERIVATIVES: dict[str, Callable[..., Tensor]] = {
     "Relu": lambda x: x > 0,
     "LeakyRelu": lambda x, alpha: np.where(x > 0, 1, alpha),
     "PRelu": lambda x, slope: np.where(x > 0, 1, slope),
@@ -85,8 +89,8 @@ DERIVATIVES: dict[str, Callable[..., Array]] = {
     "Celu": lambda x, alpha: np.where(x > 0, 1, np.exp(np.minimum(x, 0) / alpha)),
     "Selu": lambda x, alpha, gamma: gamma * np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0))),
     "Clip": lambda x, low, high: (x > low) & (x < high),
-    "Max": lambda x, *bounds: np.logical_and.reduce([x > bound for bound in bounds]),
-    "Min": lambda x, *bounds: np.logical_and.reduce([x < bound for bound in bounds]),
+    "Max": lambda x, *bounds: _all(x, [x > bound for bound in bounds]),
+    "Min": lambda x, *bounds: _all(x, [x < bound for bound in bounds]),
     "Sigmoid": _sigmoid_slope,
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _hard_swish,
@@ -108,24 +112,17 @@ DERIVATIVES: dict[str, Callable[..., Array]] = {
 }
 
 
-def lrn_adjoint(x: Array, r: Array, size: int, alpha: float, beta: float, bias: float) -> Array:
+def lrn_adjoint(
+    x: Tensor, r: Tensor, near: Callable[[Tensor, int, int], Tensor], size: int, alpha: float, beta: float, bias: float
+) -> Tensor:
     """Return the transposed Jacobian of local response normalisation at ``x`` (N, C, …) applied to ``r``.
 
     y_c = x_c / d_c^β with d_c = bias + α/size Σ_{c' near c} x_c'², so
     r_i ← r_i / d_i^β − 2αβ/size · x_i Σ_{c: i near c} r_c x_c / d_c^(β+1).
+    ``near`` sums over neighbouring channels, see ``Kernels.near_channels``.
     """
     before, after = (size - 1) // 2, size // 2
-    d = bias + alpha / size * _near(x * x, before, after)
+    d = bias + alpha / size * near(x * x, before, after)
     slope = d**-beta
-    back = _near(r * x * slope / d, after, before)
-    return np.asarray(r * slope - 2 * alpha * beta / size * x * back, x.dtype)
-
-
-def _near(x: Array, before: int, after: int) -> Array:
-    """Return the sum over channels c−before … c+after for every channel c, axis 1."""
-    channels = x.shape[1]
-    sums = np.cumsum(x, axis=1, dtype=np.float64)
-    sums = np.concatenate([np.zeros_like(sums[:, :1]), sums], axis=1)
-    upper = np.minimum(np.arange(channels) + after + 1, channels)
-    lower = np.maximum(np.arange(channels) - before, 0)
-    return (sums[:, upper] - sums[:, lower]).astype(x.dtype)
+    back = near(r * x * slope / d, after, before)
+    return r * slope - 2 * alpha * beta / size * x * back

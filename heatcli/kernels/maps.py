@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import singledispatch
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from heatcli.kernels.convolution import ConvolutionMap
-from heatcli.kernels.terms import WeightPart
+from heatcli.kernels.protocol import LinearMap
+from heatcli.kernels.terms import WeightPart, WeightParts
 from heatcli.kernels.windows import window_spread, window_sum
 from heatcli.network.layers import (
     AveragePooling,
@@ -34,28 +33,15 @@ Array = np.ndarray
 Shape = tuple[int, ...]
 
 
-class LinearMap(Protocol):
-    """A linear map between tensors and its transpose; ⟨apply(x), s⟩ = ⟨x, adjoint(s)⟩."""
-
-    def apply(self, inputs: Sequence[Array]) -> Array:
-        """Return the output for these inputs, without bias."""
-        ...
-
-    def adjoint(self, s: Array) -> list[Array]:
-        """Return one tensor for every input, of its shape."""
-        ...
-
-
 def linear_map(
-    layer: Layer, part: WeightPart, shapes: Sequence[Shape], output: Shape, dtype: DTypeLike
+    layer: Layer, part: WeightPart, shapes: Sequence[Shape], output: Shape, parts: WeightParts
 ) -> LinearMap | None:
     """Return the map of ``layer`` with ``part`` of its weights, or None where that part is zero everywhere.
 
     ``shapes`` are the shapes of all its operands and ``output`` that of its output, each with the batch axis.
     """
-    weights = getattr(layer, "weights", None)
-    values = part.of(np.ones(1, dtype) if weights is None else np.asarray(weights).astype(dtype, copy=False))
-    return make(layer, values, shapes, output) if values.any() else None
+    values = parts.get(layer, part)
+    return None if values is None else make(layer, values, shapes, output)
 
 
 @singledispatch
@@ -100,7 +86,7 @@ def _(layer: Reduction | MaxReduction, weights: Array, shapes: Sequence[Shape], 
 
 @make.register
 def _(layer: Summation, weights: Array, shapes: Sequence[Shape], output: Shape) -> LinearMap:
-    return _Sum(weights, shapes)
+    return _Sum(weights, shapes, output)
 
 
 class _Transposed:
@@ -155,15 +141,18 @@ class _Axes:
         return inputs[0].sum(axis=self.axes).reshape(self.output) * self.weight
 
     def adjoint(self, s: Array) -> list[Array]:
-        kept = (s * self.weight).reshape(self.kept)
-        return [np.broadcast_to(kept, self.shape).copy()]
+        kept, shape = self.kept, self.shape
+        if 0 not in self.axes:  # the batch, of whatever length
+            kept, shape = (s.shape[0], *kept[1:]), (s.shape[0], *shape[1:])
+        return [np.broadcast_to((s * self.weight).reshape(kept), shape).copy()]
 
 
 class _Sum:
     """Σ_k w_k x_k with broadcasting; its adjoint sums over what was broadcast."""
 
-    def __init__(self, weights: Array, shapes: Sequence[Shape]) -> None:
-        self.weights, self.shapes = weights, shapes
+    def __init__(self, weights: Array, shapes: Sequence[Shape], output: Shape) -> None:
+        self.weights, self.output = weights, output
+        self.shapes = shapes
 
     def apply(self, inputs: Sequence[Array]) -> Array:
         total = inputs[0] * self.weights[0]
@@ -172,7 +161,11 @@ class _Sum:
         return np.asarray(total)
 
     def adjoint(self, s: Array) -> list[Array]:
-        return [unbroadcast(s * weight, shape) for weight, shape in zip(self.weights, self.shapes, strict=True)]
+        """Return one tensor a summand, each with the batch of ``s``."""
+        shapes = self.shapes
+        if s.shape[0] != self.output[0]:
+            shapes = [(s.shape[0], *shape[1:]) for shape in shapes]
+        return [unbroadcast(s * weight, shape) for weight, shape in zip(self.weights, shapes, strict=True)]
 
 
 def unbroadcast(s: Array, shape: Shape) -> Array:

@@ -16,7 +16,7 @@ def largest_of_windows(x: Array, y: Array, r: Array, window: Window) -> Array:
     ``y`` is the max pool's output. Ties are frequent behind rectified layers; the first in row-major order wins, so
     that relevance is never doubled.
     """
-    moved = np.zeros_like(x)
+    moved = np.zeros((len(r), *x.shape[1:]), r.dtype)
     left = r.copy()
     w = window
     for _, source, sink in stretches(w.kernel, w.strides, w.dilations, w.pads, x.shape[2:], y.shape[2:]):
@@ -33,6 +33,7 @@ def largest_of_axes(x: Array, r: Array, axes: tuple[int, ...]) -> Array:
     order = (*others, *axes)
     turned = x.transpose(order)
     flat = turned.reshape(*(x.shape[axis] for axis in others), -1)
-    moved = np.zeros_like(flat)
-    np.put_along_axis(moved, flat.argmax(axis=-1)[..., None], r.reshape(*flat.shape[:-1], 1), axis=-1)
-    return moved.reshape(turned.shape).transpose(np.argsort(order))
+    best = flat.argmax(axis=-1)[..., None] == np.arange(flat.shape[-1])
+    whole = r.reshape(-1, *flat.shape[1:-1], 1) if others[:1] == [0] else r.reshape(*flat.shape[:-1], 1)
+    moved = np.where(best, whole, r.dtype.type(0))
+    return moved.reshape(*moved.shape[:-1], *turned.shape[len(others) :]).transpose(np.argsort(order))

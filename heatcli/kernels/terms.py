@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from heatcli.network.layers import Linear
+from heatcli.network.layers import Layer
 
 Array = np.ndarray
 
@@ -50,6 +51,10 @@ class WeightPart:
     name: str
     of: Callable[[Array], Array]
 
+    def present(self, weights: Array) -> bool:
+        """Whether this part of ``weights`` is anything but zero; the first few rows mostly tell."""
+        return any(bool(self.of(row).any()) for row in weights) if weights.ndim else bool(self.of(weights).any())
+
 
 ALL = WeightPart("w", lambda w: w)
 POSITIVE = WeightPart("w⁺", lambda w: np.maximum(w, 0))
@@ -68,15 +73,19 @@ def boosted(gamma: float, sign: int) -> WeightPart:
 Term = tuple[InputPart, WeightPart]
 
 
-@dataclass(frozen=True, eq=False)
-class Denominator:
-    """z_j = Σ_t Σ_i a_i v_ij + c_j of one layer, to be computed beside the forward pass under the name ``key``.
+class WeightParts:
+    """Parts of the weights of a network's layers in one ``dtype``, each made once, at first use."""
 
-    ``bounds`` holds (l, h) of the layer's input, for z^B alone.
-    """
+    def __init__(self, dtype: DTypeLike) -> None:
+        """Start with nothing."""
+        self.dtype = np.dtype(dtype)
+        self._made: dict[tuple[str, str], Array | None] = {}
 
-    key: str
-    layer: Linear
-    terms: tuple[Term, ...]
-    bias: WeightPart | None
-    bounds: tuple[Array, Array] | None = None
+    def get(self, layer: Layer, part: WeightPart) -> Array | None:
+        """Return ``part`` of the weights of ``layer``, None where that is zero; 1 where the layer has no weights."""
+        key = (layer.name, part.name)
+        if key not in self._made:
+            weights = getattr(layer, "weights", None)
+            values = part.of(np.ones(1, self.dtype) if weights is None else weights.astype(self.dtype, copy=False))
+            self._made[key] = values if values.any() else None
+        return self._made[key]

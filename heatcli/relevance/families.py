@@ -13,8 +13,7 @@ from functools import singledispatch
 import numpy as np
 
 from heatcli.kernels.derivatives import derivative, lrn_adjoint
-from heatcli.kernels.maps import unbroadcast
-from heatcli.kernels.selection import largest_of_axes, largest_of_windows
+from heatcli.kernels.protocol import Tensor
 from heatcli.network.layers import (
     Activation,
     Affine,
@@ -38,9 +37,7 @@ from heatcli.network.layers import (
     Transpose,
 )
 from heatcli.relevance.rules import GRADIENT, WINNER, Rule
-from heatcli.relevance.sharing import Context, Outcome, by_rule, operands_of, total
-
-Array = np.ndarray
+from heatcli.relevance.sharing import Context, Outcome, by_rule, operands_of
 
 
 def needs(layer: Layer, rule: Rule) -> Iterable[str]:
@@ -61,7 +58,7 @@ def needs(layer: Layer, rule: Rule) -> Iterable[str]:
 
 
 @singledispatch
-def redistribute(layer: Layer, rule: Rule, r: Array, context: Context) -> Outcome:
+def redistribute(layer: Layer, rule: Rule, r: Tensor, context: Context) -> Outcome:
     """Share the relevance ``r`` of the layer's output among its inputs."""
     raise TypeError(f"no family for {type(layer).__name__}")
 
@@ -73,7 +70,7 @@ def redistribute(layer: Layer, rule: Rule, r: Array, context: Context) -> Outcom
 @redistribute.register(AveragePooling)
 @redistribute.register(Reduction)
 @redistribute.register(Summation)
-def _(layer: Linear, rule: Rule, r: Array, context: Context) -> Outcome:
+def _(layer: Linear, rule: Rule, r: Tensor, context: Context) -> Outcome:
     return by_rule(layer, rule, r, context)
 
 
@@ -81,52 +78,52 @@ def _(layer: Linear, rule: Rule, r: Array, context: Context) -> Outcome:
 
 
 @redistribute.register
-def _(layer: MaxPooling, rule: Rule, r: Array, context: Context) -> Outcome:
+def _(layer: MaxPooling, rule: Rule, r: Tensor, context: Context) -> Outcome:
     if rule is not WINNER:
         return by_rule(layer, rule, r, context)
     x, y = context.activation(layer.inputs[0]), context.activation(layer.name)
-    return Outcome([largest_of_windows(x, y, r, layer.window)])
+    return Outcome([context.kernels.largest_of_windows(x, y, r, layer.window)])
 
 
 @redistribute.register
-def _(layer: MaxReduction, rule: Rule, r: Array, context: Context) -> Outcome:
+def _(layer: MaxReduction, rule: Rule, r: Tensor, context: Context) -> Outcome:
     if rule is not WINNER:
         return by_rule(layer, rule, r, context)
-    return Outcome([largest_of_axes(context.activation(layer.inputs[0]), r, layer.axes)])
+    return Outcome([context.kernels.largest_of_axes(context.activation(layer.inputs[0]), r, layer.axes)])
 
 
 # merging, gating ------------------------------------------------------------------------------------------------------
 
 
 @redistribute.register
-def _(layer: Extremum, rule: Rule, r: Array, context: Context) -> Outcome:
+def _(layer: Extremum, rule: Rule, r: Tensor, context: Context) -> Outcome:
     """Give everything to the operand that won, the first of equals."""
-    y, left = context.activation(layer.name), r
+    kernels, y, left = context.kernels, context.activation(layer.name), r
     outcome = Outcome([])
     for x, operand in zip(operands_of(layer, context), layer.operands, strict=True):
-        won = np.where(x == y, left, 0)
+        won = np.where(np.equal(x, y), left, kernels.constant(np.zeros(())))
         left = left - won
         if isinstance(operand, str):
-            outcome.inputs.append(unbroadcast(won, x.shape))
+            outcome.inputs.append(kernels.unbroadcast(won, context.shape(operand)))
         else:
-            outcome.constants += total(won)
-    outcome.lost = total(left)
+            outcome.constants = outcome.constants + kernels.total(won)
+    outcome.lost = kernels.total(left)
     return outcome
 
 
 @redistribute.register
-def _(layer: Gating, rule: Rule, r: Array, context: Context) -> Outcome:
+def _(layer: Gating, rule: Rule, r: Tensor, context: Context) -> Outcome:
     """Give everything to the signal, the gate being a constant; half each where both are signals."""
-    shapes = [context.shape(name) for name in layer.inputs]
+    kernels, shapes = context.kernels, [context.shape(name) for name in layer.inputs]
     if rule is GRADIENT:
         a, b = (context.activation(name) for name in layer.inputs)
         parts = [r / b, -r * a / (b * b)] if layer.divide else [r * b, r * a]
-        return Outcome([unbroadcast(part, shape) for part, shape in zip(parts, shapes, strict=True)])
+        return Outcome([kernels.unbroadcast(part, shape) for part, shape in zip(parts, shapes, strict=True)])
     if layer.signal is None:
-        return Outcome([unbroadcast(r * r.dtype.type(0.5), shape) for shape in shapes])
+        return Outcome([kernels.unbroadcast(r * 0.5, shape) for shape in shapes])
     return Outcome(
         [
-            unbroadcast(r, shape) if place == layer.signal else np.zeros(shape, r.dtype)
+            kernels.unbroadcast(r, shape) if place == layer.signal else kernels.zeros(shape)
             for place, shape in enumerate(shapes)
         ]
     )
@@ -136,26 +133,29 @@ def _(layer: Gating, rule: Rule, r: Array, context: Context) -> Outcome:
 
 
 @redistribute.register
-def _(layer: Affine, rule: Rule, r: Array, context: Context) -> Outcome:
+def _(layer: Affine, rule: Rule, r: Tensor, context: Context) -> Outcome:
     if rule is GRADIENT and layer.scale is not None:
-        r = r * layer.scale.astype(r.dtype, copy=False)
-    return Outcome([unbroadcast(r, context.shape(layer.inputs[0]))])
+        r = r * context.kernels.constant(layer.scale)
+    return Outcome([context.kernels.unbroadcast(r, context.shape(layer.inputs[0]))])
 
 
 @redistribute.register
-def _(layer: Activation, rule: Rule, r: Array, context: Context) -> Outcome:
+def _(layer: Activation, rule: Rule, r: Tensor, context: Context) -> Outcome:
     if rule is GRADIENT:
-        slope = derivative(layer.function, context.activation(layer.inputs[0]), layer.constants)
-        whole = np.zeros(np.broadcast_shapes(r.shape, slope.shape), r.dtype)
-        r = np.multiply(r, slope, out=whole, where=(r != 0) & (slope != 0))  # a kink at ∞ times nothing is nothing
-    return Outcome([unbroadcast(r, context.shape(layer.inputs[0]))])
+        constants = [context.kernels.constant(value) for value in layer.constants]
+        slope = derivative(layer.function, context.activation(layer.inputs[0]), constants)
+        nothing: Tensor = np.logical_or(np.equal(r, 0), np.equal(slope, 0))
+        zero: Tensor = context.kernels.constant(np.zeros(()))
+        arrived: Tensor = np.where(nothing, zero, r)
+        r = arrived * np.where(nothing, zero, slope)  # a kink at ∞ times nothing is nothing
+    return Outcome([context.kernels.unbroadcast(r, context.shape(layer.inputs[0]))])
 
 
 @redistribute.register
-def _(layer: Chain, rule: Rule, r: Array, context: Context) -> Outcome:
+def _(layer: Chain, rule: Rule, r: Tensor, context: Context) -> Outcome:
     if rule is not GRADIENT:
         return Outcome([r])
-    found: dict[str, Array] = {layer.name: r}
+    found: dict[str, Tensor] = {layer.name: r}
     for step in reversed(layer.steps):
         arrived = found.pop(step.name, None)
         if arrived is None:
@@ -166,9 +166,10 @@ def _(layer: Chain, rule: Rule, r: Array, context: Context) -> Outcome:
 
 
 @redistribute.register
-def _(layer: LocalResponseNormalization, rule: Rule, r: Array, context: Context) -> Outcome:
+def _(layer: LocalResponseNormalization, rule: Rule, r: Tensor, context: Context) -> Outcome:
     if rule is GRADIENT:
-        r = lrn_adjoint(context.activation(layer.inputs[0]), r, layer.size, layer.alpha, layer.beta, layer.bias)
+        x, near = context.activation(layer.inputs[0]), context.kernels.near_channels
+        r = lrn_adjoint(x, r, near, layer.size, layer.alpha, layer.beta, layer.bias)
     return Outcome([r])
 
 
@@ -176,17 +177,19 @@ def _(layer: LocalResponseNormalization, rule: Rule, r: Array, context: Context)
 
 
 @redistribute.register
-def _(layer: Reshape, rule: Rule, r: Array, context: Context) -> Outcome:
-    return Outcome([r.reshape(context.shape(layer.inputs[0]))])
+def _(layer: Reshape, rule: Rule, r: Tensor, context: Context) -> Outcome:
+    return Outcome([context.kernels.reshape(r, context.shape(layer.inputs[0]))])
 
 
 @redistribute.register
-def _(layer: Transpose, rule: Rule, r: Array, context: Context) -> Outcome:
-    return Outcome([r.transpose(np.argsort(layer.permutation))])
+def _(layer: Transpose, rule: Rule, r: Tensor, context: Context) -> Outcome:
+    return Outcome(
+        [context.kernels.transpose(r, [layer.permutation.index(axis) for axis in range(len(layer.permutation))])]
+    )
 
 
 @redistribute.register
-def _(layer: Concatenation, rule: Rule, r: Array, context: Context) -> Outcome:
+def _(layer: Concatenation, rule: Rule, r: Tensor, context: Context) -> Outcome:
     outcome = Outcome([])
     start = 0
     for operand in layer.operands:
@@ -196,30 +199,24 @@ def _(layer: Concatenation, rule: Rule, r: Array, context: Context) -> Outcome:
         if isinstance(operand, str):
             outcome.inputs.append(part)
         else:
-            outcome.constants += total(part)
+            outcome.constants = outcome.constants + context.kernels.total(part)
     return outcome
 
 
 @redistribute.register
-def _(layer: Slicing, rule: Rule, r: Array, context: Context) -> Outcome:
-    whole = np.zeros(context.shape(layer.inputs[0]), r.dtype)
-    whole[layer.slices] = r
-    return Outcome([whole])
+def _(layer: Slicing, rule: Rule, r: Tensor, context: Context) -> Outcome:
+    return Outcome([context.kernels.embed(r, context.shape(layer.inputs[0]), layer.slices)])
 
 
 @redistribute.register
-def _(layer: Gathering, rule: Rule, r: Array, context: Context) -> Outcome:
-    shape, axis = context.shape(layer.inputs[0]), layer.axis
-    flat = r.reshape(*shape[:axis], layer.indices.size, *shape[axis + 1 :])
-    whole = np.zeros((shape[axis], *shape[:axis], *shape[axis + 1 :]), r.dtype)
-    np.add.at(whole, layer.indices.reshape(-1), np.moveaxis(flat, axis, 0))
-    return Outcome([np.moveaxis(whole, 0, axis)])
+def _(layer: Gathering, rule: Rule, r: Tensor, context: Context) -> Outcome:
+    return Outcome([context.kernels.put_back(r, context.shape(layer.inputs[0]), layer.axis, layer.indices)])
 
 
 @redistribute.register
-def _(layer: Padding, rule: Rule, r: Array, context: Context) -> Outcome:
-    shape = context.shape(layer.inputs[0])
-    whole = np.zeros(shape, r.dtype)
+def _(layer: Padding, rule: Rule, r: Tensor, context: Context) -> Outcome:
+    """Return what lies within the frame; what arrived at the frame itself went to a constant."""
+    kernels, shape = context.kernels, context.shape(layer.inputs[0])
     kept = tuple(
         slice(max(0, -before), length + min(0, after))
         for length, (before, after) in zip(shape, layer.pads, strict=True)
@@ -228,12 +225,11 @@ def _(layer: Padding, rule: Rule, r: Array, context: Context) -> Outcome:
         slice(max(0, before), max(0, before) + (part.stop - part.start))
         for part, (before, _) in zip(kept, layer.pads, strict=True)
     )
-    whole[kept] = r[source]
-    frame = r.copy()
-    frame[source] = 0
-    return Outcome([whole], constants=total(frame))
+    within = r[source]
+    frame = r - kernels.embed(within, context.shape(layer.name), source)
+    return Outcome([kernels.embed(within, shape, kept)], constants=kernels.total(frame))
 
 
 @redistribute.register
-def _(layer: Broadcasting, rule: Rule, r: Array, context: Context) -> Outcome:
-    return Outcome([unbroadcast(r, context.shape(layer.inputs[0]))])
+def _(layer: Broadcasting, rule: Rule, r: Tensor, context: Context) -> Outcome:
+    return Outcome([context.kernels.unbroadcast(r, context.shape(layer.inputs[0]))])

@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from heatcli.kernels import Denominator, InputPart, LinearMap, Term, WeightPart, linear_map
+from heatcli.kernels.arrays import ArrayKernels
+from heatcli.kernels.protocol import Kernels, Tensor
+from heatcli.kernels.symbols import Graph, Symbol
+from heatcli.kernels.terms import InputPart, Term
+from heatcli.kernels.written import GraphKernels
 from heatcli.network.layers import Layer, Linear, Network
+from heatcli.relevance.batching import batched
 from heatcli.relevance.families import needs, redistribute
 from heatcli.relevance.ledger import Ledger, LedgerRow
 from heatcli.relevance.rules import GRADIENT, Rule, Share
-from heatcli.relevance.sharing import total
+from heatcli.relevance.sharing import Bounds, denominator
+from heatcli.relevance.vanishing import lossless
 
 Array = np.ndarray
-Bounds = tuple[Array, Array]
+
+LARGEST_WALK = 64 << 20
+"""Bytes that the largest tensor of one walk may take: more classes go down in several walks."""
 
 
-class Propagator:
-    """A network with a rule for every layer, ready to send relevance backwards.
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """A network with a rule for every layer, by name: all that a walk needs beside one picture's activations.
 
-    ``rules`` holds a rule for each layer by name; ``bounds`` the range (l, h) of the first layers' inputs by tensor
-    name; ``biases`` says whether positive biases count as neurons (paper 6.2). Weights are split and arranged once, at
-    first use.
+    ``bounds`` holds the range (l, h) of the first layers' inputs by tensor name; ``biases`` says whether positive
+    biases count as neurons (paper 6.2).
     """
 
-    def __init__(
-        self,
-        network: Network,
-        rules: Mapping[str, Rule],
-        *,
-        bounds: Mapping[str, Bounds] | None = None,
-        biases: bool = True,
-        dtype: type[np.floating] = np.float32,
-    ) -> None:
-        """Keep the assignment; nothing is computed yet."""
-        self.network, self.rules, self.biases, self.dtype = network, rules, biases, dtype
-        self._bounds = dict(bounds or {})
-        self._maps: dict[tuple[str, str], LinearMap | None] = {}
+    network: Network
+    rules: Mapping[str, Rule]
+    bounds: Mapping[str, Bounds]
+    biases: bool = True
+
+    @cached_property
+    def lossless(self) -> frozenset[str]:
+        """The names of the layers where no denominator is zero under relevance."""
+        return lossless(self.network, self.rules, self.bounds, biases=self.biases)
 
     @property
     def activations(self) -> tuple[str, ...]:
@@ -45,122 +51,192 @@ class Propagator:
         names = [name for layer in self.network.layers for name in needs(layer, self.rules[layer.name])]
         return tuple(dict.fromkeys(names))
 
-    @property
-    def denominators(self) -> tuple[Denominator, ...]:
-        """What is worth computing beside the forward pass: the denominators of all layers with learned weights.
 
-        In float64 there are none: they are then computed here, so that the account closes to rounding.
-        """
-        if self.dtype is not np.float32:
-            return ()
-        requests = []
-        for layer in self.network.layers:
-            rule = self.rules[layer.name]
-            if isinstance(layer, Linear) and rule is not GRADIENT:
-                for place, share in enumerate(rule.shares):
-                    terms, bias = self.terms(layer, share), share.bias if self.biases else None
-                    requests.append(Denominator(_key(layer, place), layer, terms, bias, self.bounds(layer)))
-        return tuple(requests)
+@dataclass(frozen=True)
+class Row:
+    """What one layer did with relevance, for every entry of the batch."""
 
-    def run(
+    layer: Layer
+    incoming: Tensor
+    outgoing: Tensor
+    biases: Tensor
+    constants: Tensor
+    lost: Tensor
+
+
+class Walk:
+    """The context of one walk: kernels, activations by name, and denominators where they are known already."""
+
+    def __init__(
         self,
-        activations: Mapping[str, Array],
-        target: int,
-        start: float,
-        *,
-        score: float | None = None,
-        kept: dict[str, Array] | None = None,
-    ) -> tuple[Array, Ledger]:
-        """Send ``start`` from class ``target`` down to the input; return its relevance and the account.
+        assignment: Assignment,
+        kernels: Kernels,
+        activations: Mapping[str, Tensor],
+        denominators: Mapping[str, Tensor],
+    ) -> None:
+        """Take what ``assignment`` asks for; it can be arrays or symbols, as ``kernels`` understands them."""
+        self.assignment, self.kernels, self.biases = assignment, kernels, assignment.biases
+        self._activations, self._denominators = activations, denominators
 
-        ``activations`` holds what ``activations`` and ``denominators`` ask for, by name. The result has the network
-        input's shape with the batch axis. Into ``kept``, if given, goes the relevance of every layer's output by name.
-        """
-        walk = _Walk(self, activations)
-        logits = self.network.output.logits
-        top = np.zeros(self.network.shapes[logits], self.dtype)
-        top.reshape(-1)[target] = start
-        found: dict[str, Array] = {logits: top}
-        rows: list[LedgerRow] = []
-        for layer in reversed(self.network.layers):
-            r = found.pop(layer.name, None)
-            if r is None:
-                continue
-            if kept is not None:
-                kept[layer.name] = r
-            rule = self.rules[layer.name]
-            outcome = redistribute(layer, rule, r, walk)
-            outgoing = 0.0
-            for name, part in zip(layer.inputs, outcome.inputs, strict=True):
-                outgoing += total(part)
-                found[name] = found[name] + part if name in found else part
-            rows.append(
-                LedgerRow(
-                    name=layer.name,
-                    operation=layer.operation,
-                    rule=rule.name,
-                    incoming=total(r),
-                    outgoing=outgoing,
-                    biases=outcome.biases,
-                    constants=outcome.constants,
-                    lost=outcome.lost,
-                )
-            )
-        source = self.network.input
-        relevance = found.get(source.name, np.zeros(source.shape, self.dtype))
-        ledger = Ledger(
-            score=start if score is None else score,
-            start=start,
-            pixels=total(relevance),
-            biases=sum(row.biases for row in rows),
-            constants=sum(row.constants for row in rows),
-            lost=sum(row.lost for row in rows),
-            layers=tuple(rows),
-        )
-        return relevance, ledger
+    def activation(self, name: str) -> Tensor:
+        """Return the captured activation ``name``."""
+        return self._activations[name]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of the tensor ``name`` at batch 1."""
+        return self.assignment.network.shapes[name]
 
     def terms(self, layer: Layer, share: Share) -> tuple[Term, ...]:
         """Return the terms of ``share`` that matter here: where x is never negative, x⁺ is x and x⁻ is nothing."""
         names = getattr(layer, "operands", layer.inputs)
-        if not all(isinstance(name, str) and name in self.network.nonnegative for name in names):
+        if not all(isinstance(name, str) and self.nonnegative(name) for name in names):
             return share.terms
         return tuple(
             (InputPart.X if a is InputPart.POSITIVE else a, v) for a, v in share.terms if a is not InputPart.NEGATIVE
         )
 
+    def denominator(self, layer: Layer, share: int) -> Tensor | None:
+        """Return a denominator that was computed beside the forward pass, if it was."""
+        return self._denominators.get(denominator_name(layer, share))
+
+    def nonnegative(self, name: str) -> bool:
+        """Whether the tensor ``name`` is never negative."""
+        return name in self.assignment.network.nonnegative
+
+    def lossless(self, layer: Layer) -> bool:
+        """Whether no denominator of the layer is zero under relevance."""
+        return layer.name in self.assignment.lossless
+
     def bounds(self, layer: Layer) -> Bounds | None:
         """Return the range (l, h) of the layer's input, if known."""
-        return self._bounds.get(layer.inputs[0])
+        return self.assignment.bounds.get(layer.inputs[0])
 
-    def map(self, layer: Layer, part: WeightPart) -> LinearMap | None:
-        """Return the linear map of ``layer`` with ``part`` of its weights, made at first use."""
-        key = (layer.name, part.name)
-        if key not in self._maps:
-            operands = getattr(layer, "operands", layer.inputs)
-            shapes = [self.network.shapes[o] if isinstance(o, str) else o.shape for o in operands]
-            self._maps[key] = linear_map(layer, part, shapes, self.network.shapes[layer.name], self.dtype)
-        return self._maps[key]
+    def run(self, top: Tensor, kept: dict[str, Tensor] | None = None) -> tuple[Tensor, list[Row]]:
+        """Send ``top``, the relevance of the class scores, down to the input; return what arrived, and the account.
 
-
-class _Walk:
-    """The context of one walk: one picture's activations beside the network's maps."""
-
-    def __init__(self, propagator: Propagator, activations: Mapping[str, Array]) -> None:
-        self.propagator, self.activations = propagator, activations
-        self.biases = propagator.biases
-        self.map = propagator.map
-        self.terms = propagator.terms
-        self.bounds = propagator.bounds
-
-    def activation(self, name: str) -> Array:
-        return self.activations[name].astype(self.propagator.dtype, copy=False)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return self.propagator.network.shapes[name]
-
-    def denominator(self, layer: Layer, share: int) -> Array | None:
-        return self.activations.get(_key(layer, share))
+        Into ``kept``, if given, goes the relevance of every layer's output by name.
+        """
+        network, total = self.assignment.network, self.kernels.total
+        found: dict[str, Tensor] = {network.output.logits: top}
+        rows = []
+        for layer in reversed(network.layers):
+            r = found.pop(layer.name, None)
+            if r is None:
+                continue
+            if kept is not None:
+                kept[layer.name] = r
+            outcome = redistribute(layer, self.assignment.rules[layer.name], r, self)
+            outgoing: Tensor = 0.0
+            for name, part in zip(layer.inputs, outcome.inputs, strict=True):
+                outgoing = outgoing + total(part)
+                found[name] = found[name] + part if name in found else part
+            rows.append(Row(layer, total(r), outgoing, outcome.biases, outcome.constants, outcome.lost))
+        source = network.input
+        return found.get(source.name, self.kernels.zeros(source.shape)), rows
 
 
-def _key(layer: Layer, share: int) -> str:
+class Propagator:
+    """An assignment ready to send relevance backwards in NumPy, in the precision ``dtype``."""
+
+    def __init__(self, assignment: Assignment, dtype: type[np.floating] = np.float32) -> None:
+        """Keep the assignment; nothing is computed yet."""
+        self.assignment, self.network = assignment, assignment.network
+        self.kernels = ArrayKernels(self.network.shapes, dtype, batched=batched(self.network))
+
+    def denominators(self) -> tuple[Graph, dict[str, str]]:
+        """Write what is worth computing beside the forward pass: the denominators of layers with learned weights.
+
+        Return the nodes, and the tensors among them by the name under which ``run`` looks for them. In float64 there
+        are none: they are then computed in the walk, so that the account closes to rounding.
+        """
+        graph, names = Graph(), dict[str, str]()
+        if self.kernels.dtype == np.float32:
+            shapes = self.network.shapes
+            kernels = GraphKernels(graph, shapes, batched=self.kernels.batched, parts=self.kernels.parts)
+            walk = Walk(self.assignment, kernels, kernels.activations(), {})
+            names = {key: z.name for key, z in write_denominators(walk).items()}
+        return graph, names
+
+    def run(
+        self,
+        values: Mapping[str, Array],
+        targets: Sequence[int],
+        starts: Sequence[float],
+        *,
+        kept: list[dict[str, Array]] | None = None,
+    ) -> list[tuple[Array, Ledger]]:
+        """Send ``starts`` from the classes ``targets`` down to the input; return each one's relevance and account.
+
+        ``values`` holds the activations and denominators asked for, by name. A relevance has the network input's shape
+        with the batch axis. To ``kept``, if given, goes a dictionary for each target: the relevance of every layer's
+        output by name. Several targets share a walk as far as ``LARGEST_WALK`` allows.
+        """
+        dtype = self.kernels.dtype
+        arrays = {name: value.astype(dtype, copy=False) for name, value in values.items() if value.dtype.kind == "f"}
+        arrays |= {name: value.astype(dtype) for name, value in values.items() if value.dtype.kind in "iu"}
+        walk = Walk(self.assignment, self.kernels, arrays, arrays)
+        shapes = self.network.shapes
+        most = max(1, LARGEST_WALK // (dtype.itemsize * max(int(np.prod(shape)) for shape in shapes.values())))
+        together = most if self.kernels.batched else 1
+        found: list[tuple[Array, Ledger]] = []
+        for begin in range(0, len(targets), together):
+            chosen, put_in = list(targets[begin : begin + together]), np.asarray(starts[begin : begin + together])
+            logits = shapes[self.network.output.logits]
+            top = np.zeros((len(chosen), *logits[1:]) if self.kernels.batched else logits, dtype)
+            top.reshape(len(chosen), -1)[np.arange(len(chosen)), chosen] = put_in
+            layers: dict[str, Array] | None = None if kept is None else {}
+            relevance, rows = walk.run(top, layers)
+            for place in range(len(chosen)):
+                part = slice(place, place + 1) if self.kernels.batched else slice(None)
+                whole = np.broadcast_to(relevance, (max(len(chosen), len(relevance)), *relevance.shape[1:]))[part]
+                found.append((whole, self._ledger(place, float(put_in[place]), whole, rows)))
+                if kept is not None and layers is not None:
+                    kept.append({name: value[part] for name, value in layers.items()})
+        return found
+
+    def _ledger(self, place: int, start: float, relevance: Array, rows: Sequence[Row]) -> Ledger:
+        """Return the account of one target, f(x) being what was put in."""
+
+        def number(value: Tensor) -> float:
+            return float(value if np.ndim(value) == 0 else value[place if len(value) > 1 else 0])
+
+        entries = tuple(
+            LedgerRow(
+                name=row.layer.name,
+                operation=row.layer.operation,
+                rule=self.assignment.rules[row.layer.name].name,
+                incoming=number(row.incoming),
+                outgoing=number(row.outgoing),
+                biases=number(row.biases),
+                constants=number(row.constants),
+                lost=number(row.lost),
+            )
+            for row in rows
+        )
+        return Ledger(
+            score=start,
+            start=start,
+            pixels=float(relevance.sum()),
+            biases=sum(entry.biases for entry in entries),
+            constants=sum(entry.constants for entry in entries),
+            lost=sum(entry.lost for entry in entries),
+            layers=entries,
+        )
+
+
+def write_denominators(walk: Walk) -> dict[str, Symbol]:
+    """Write the denominators of all layers with learned weights; return them by ``denominator_name``."""
+    written = {}
+    for layer in walk.assignment.network.layers:
+        rule = walk.assignment.rules[layer.name]
+        if isinstance(layer, Linear) and rule is not GRADIENT:
+            for place, share in enumerate(rule.shares):
+                z = denominator(layer, share, walk)
+                if z is not None:
+                    written[denominator_name(layer, place)] = z
+    return written
+
+
+def denominator_name(layer: Layer, share: int) -> str:
+    """Return under which name a denominator is looked for."""
     return f"heatcli/z/{share}/{layer.name}"

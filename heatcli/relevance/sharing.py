@@ -2,7 +2,7 @@
 
 z_j = Σ_t Σ_i a_i v_ij + c_j ,  R_i = Σ_t a_i Σ_j v_ij R_j / z_j, see ``rules``. The same code serves every layer that
 is linear in its inputs: convolutions and dense layers, averages, sums, and proportional max pooling, which shares like
-a sum over each window.
+a sum over each window. It is written for tensors of either kind, see ``kernels.protocol``.
 """
 
 from __future__ import annotations
@@ -13,116 +13,143 @@ from typing import Protocol
 
 import numpy as np
 
-from heatcli.kernels import LinearMap, Term, WeightPart
-from heatcli.kernels.terms import ALL
+from heatcli.kernels.protocol import Kernels, Tensor, like
+from heatcli.kernels.terms import ALL, Term
 from heatcli.network.layers import Concatenation, Extremum, Layer, MaxPooling, MaxReduction, Summation
 from heatcli.relevance.rules import GRADIENT, Rule, Share
 
 Array = np.ndarray
 Shape = tuple[int, ...]
-
-SMALLEST = 1e-30
-"""Denominators up to this size count as zero: dividing by less could overflow float32."""
+Bounds = tuple[Array, Array]
 
 
 @dataclass
 class Outcome:
-    """Relevance of every data input in order, and what did not reach one."""
+    """Relevance of every data input in order, and what did not reach one: a sum for every entry of the batch, or 0."""
 
-    inputs: list[Array]
-    biases: float = 0.0
-    constants: float = 0.0
-    lost: float = 0.0
+    inputs: list[Tensor]
+    biases: Tensor = 0.0
+    constants: Tensor = 0.0
+    lost: Tensor = 0.0
 
 
 class Context(Protocol):
-    """What a family may ask for: activations, shapes, maps, denominators, bounds and whether biases are neurons."""
+    """What a family may ask for: kernels, activations, shapes, denominators, bounds, whether biases are neurons."""
 
+    kernels: Kernels
     biases: bool
 
-    def activation(self, name: str) -> Array:
+    def activation(self, name: str) -> Tensor:
         """Return the captured activation ``name``."""
         ...
 
     def shape(self, name: str) -> Shape:
-        """Return the shape of the tensor ``name``."""
-        ...
-
-    def map(self, layer: Layer, part: WeightPart) -> LinearMap | None:
-        """Return the linear map of ``layer`` with a part of its weights, None where that is zero."""
+        """Return the shape of the tensor ``name`` at batch 1."""
         ...
 
     def terms(self, layer: Layer, share: Share) -> tuple[Term, ...]:
         """Return the terms of ``share`` that can differ from zero here."""
         ...
 
-    def denominator(self, layer: Layer, share: int) -> Array | None:
+    def denominator(self, layer: Layer, share: int) -> Tensor | None:
         """Return a denominator that was computed beside the forward pass, if it was."""
         ...
 
-    def bounds(self, layer: Layer) -> tuple[Array, Array] | None:
+    def nonnegative(self, name: str) -> bool:
+        """Whether the tensor ``name`` is never negative."""
+        ...
+
+    def lossless(self, layer: Layer) -> bool:
+        """Whether no denominator of the layer is zero under relevance."""
+        ...
+
+    def bounds(self, layer: Layer) -> Bounds | None:
         """Return the range (l, h) of the layer's input, if known."""
         ...
 
 
-def by_rule(layer: Layer, rule: Rule, r: Array, context: Context) -> Outcome:
+def by_rule(layer: Layer, rule: Rule, r: Tensor, context: Context) -> Outcome:
     """Apply a rule: z_j = Σ_t Σ_i a_i v_ij + c_j, R_i = Σ_t a_i Σ_j v_ij R_j / z_j, share by share."""
+    kernels = context.kernels
     if rule is GRADIENT:
-        gradient = context.map(layer, ALL)
-        zeros = [np.zeros(context.shape(name), r.dtype) for name in layer.inputs]
+        gradient = kernels.map(layer, ALL)
+        zeros = [kernels.zeros(context.shape(name)) for name in layer.inputs]
         return Outcome(_of_inputs(layer, gradient.adjoint(r)) if gradient else zeros)
-    xs = operands_of(layer, context)
-    outcome = Outcome([np.zeros_like(x) for x in xs])
+    sources = sources_of(layer)
+    outcome = Outcome([None] * len(sources))
     for place, share in enumerate(rule.shares):
         part = r
         if share.where != "everywhere":
             y = context.activation(layer.name)
-            if not context.biases and getattr(layer, "bias", None) is not None:
-                y = y - layer.bias  # type: ignore[attr-defined]
-            part = np.where(y > 0 if share.where == "positive" else y <= 0, r, 0)
+            bias = getattr(layer, "bias", None)
+            if not context.biases and bias is not None:
+                y = y - kernels.constant(bias)
+            part = np.where(y > 0 if share.where == "positive" else y <= 0, r, kernels.constant(np.zeros(())))
         if share.factor != 1.0:
-            part = part * r.dtype.type(share.factor)
-        _share(layer, share, part, xs, context, context.denominator(layer, place), outcome)
-    relevances = outcome.inputs
+            part = part * share.factor
+        _share(layer, share, part, context, context.denominator(layer, place), outcome)
+    shapes = [
+        context.shape(source) if isinstance(source, str) else like(source.shape, context.shape(layer.name))
+        for source in sources
+    ]
+    relevances = [
+        kernels.zeros(shape) if part is None else part for part, shape in zip(outcome.inputs, shapes, strict=True)
+    ]
     outcome.inputs = _of_inputs(layer, relevances)
-    outcome.constants = sum(
-        total(part) for part, operand in zip(relevances, sources_of(layer), strict=True) if not isinstance(operand, str)
-    )
+    for part, source in zip(relevances, sources, strict=True):
+        if not isinstance(source, str):
+            outcome.constants = outcome.constants + kernels.total(part)
     return outcome
 
 
-def _share(
-    layer: Layer, share: Share, r: Array, xs: Sequence[Array], context: Context, z: Array | None, outcome: Outcome
-) -> None:
-    """Add one share's relevance to ``outcome``; ``z`` is its denominator where that is known already."""
-    bias = getattr(layer, "bias", None) if context.biases and share.bias is not None else None
-    c = None if bias is None or share.bias is None else share.bias.of(bias).astype(r.dtype, copy=False)
-    terms = [(a, linear) for a, v in context.terms(layer, share) if (linear := context.map(layer, v)) is not None]
-    bounds = context.bounds(layer)
-    parts = [[a.of(x, bounds) for x in xs] for a, _ in terms]
-    if z is None:
-        z = np.zeros_like(r)
-        for part, (_, linear) in zip(parts, terms, strict=True):
-            z += linear.apply(part)
-        if c is not None:
-            z += c
-    stabilised = z + np.where(z >= 0, 1, -1).astype(z.dtype) * z.dtype.type(share.epsilon) if share.epsilon else z
-    nothing = np.abs(stabilised) <= SMALLEST
-    s = np.divide(r, stabilised, out=np.zeros_like(r), where=~nothing)
-    if share.epsilon:
-        outcome.lost += total(s * (stabilised - z))
+def denominator(layer: Layer, share: Share, context: Context) -> Tensor | None:
+    """Return z_j = Σ_t Σ_i a_i v_ij + c_j, None where all terms are zero everywhere and there is no bias."""
+    z = None
+    xs, bounds = operands_of(layer, context), context.bounds(layer)
+    for a, v in context.terms(layer, share):
+        linear = context.kernels.map(layer, v)
+        if linear is not None:
+            summand = linear.apply([a.of(x, bounds) for x in xs])
+            z = summand if z is None else z + summand
+    c = _bias(layer, share, context)
     if c is not None:
-        outcome.biases += total(s * c)
-    if nothing.any():
-        left = np.where(nothing, r, 0)
-        if share.otherwise is not None and left.any():
-            _share(layer, share.otherwise, left, xs, context, None, outcome)
-        else:
-            outcome.lost += total(left)
-    for part, (_, linear) in zip(parts, terms, strict=True):
-        for a, back, r_i in zip(part, linear.adjoint(s), outcome.inputs, strict=True):
-            back *= a
-            r_i += back
+        z = context.kernels.zeros(context.shape(layer.name)) + c if z is None else z + c
+    return z
+
+
+def _share(layer: Layer, share: Share, r: Tensor, context: Context, z: Tensor | None, outcome: Outcome) -> None:
+    """Add one share's relevance to ``outcome``; ``z`` is its denominator where that is known already."""
+    kernels = context.kernels
+    if z is None:
+        z = denominator(layer, share, context)
+    if z is None:
+        outcome.lost = outcome.lost + kernels.total(r)
+        return
+    s, left, stabilised = kernels.divide(r, z, share.epsilon, lossless=context.lossless(layer))
+    if share.epsilon:
+        outcome.lost = outcome.lost + kernels.total(s * (stabilised - z))
+    c = _bias(layer, share, context)
+    if c is not None:
+        outcome.biases = outcome.biases + kernels.total_product(s, c)
+    if left is not None and share.otherwise is not None:
+        _share(layer, share.otherwise, left, context, None, outcome)
+    elif left is not None:
+        outcome.lost = outcome.lost + kernels.total(left)
+    xs, bounds = operands_of(layer, context), context.bounds(layer)
+    for a, v in context.terms(layer, share):
+        linear = kernels.map(layer, v)
+        if linear is not None:
+            for place, (x, back) in enumerate(zip(xs, linear.adjoint(s), strict=True)):
+                outcome.inputs[place] = kernels.add_product(outcome.inputs[place], a.of(x, bounds), back)
+
+
+def _bias(layer: Layer, share: Share, context: Context) -> Tensor | None:
+    """Return c, the part of the layer's bias that stands in the denominator."""
+    bias = getattr(layer, "bias", None)
+    if bias is None or share.bias is None or not context.biases:
+        return None
+    part = share.bias.of(bias)
+    return context.kernels.constant(part) if part.any() else None
 
 
 def sources_of(layer: Layer) -> tuple[str | Array, ...]:
@@ -130,26 +157,20 @@ def sources_of(layer: Layer) -> tuple[str | Array, ...]:
     return layer.operands if isinstance(layer, Summation | Concatenation | Extremum) else layer.inputs
 
 
-def operands_of(layer: Layer, context: Context) -> list[Array]:
-    """Return the values of all operands of a layer, constants in the dtype of the activations.
+def operands_of(layer: Layer, context: Context) -> list[Tensor]:
+    """Return the values of all operands of a layer.
 
     A frame of −∞ around what a max pool sees, as some exporters write it, has no share in anything: it counts as zero.
     """
-    dtype = context.activation(layer.inputs[0]).dtype
     if isinstance(layer, MaxPooling | MaxReduction):
         x = context.activation(layer.inputs[0])
-        return [x if np.isfinite(x.min()) else np.where(np.isfinite(x), x, 0)]
+        return [x if context.nonnegative(layer.inputs[0]) else context.kernels.finite(x)]
     return [
-        context.activation(operand) if isinstance(operand, str) else operand.astype(dtype, copy=False)
-        for operand in sources_of(layer)
+        context.activation(source) if isinstance(source, str) else context.kernels.constant(source)
+        for source in sources_of(layer)
     ]
 
 
-def _of_inputs(layer: Layer, relevances: Sequence[Array]) -> list[Array]:
+def _of_inputs(layer: Layer, relevances: Sequence[Tensor]) -> list[Tensor]:
     """Keep what belongs to data tensors."""
-    return [part for part, operand in zip(relevances, sources_of(layer), strict=True) if isinstance(operand, str)]
-
-
-def total(r: Array) -> float:
-    """Return Σ r as a Python float."""
-    return float(np.sum(r))
+    return [part for part, source in zip(relevances, sources_of(layer), strict=True) if isinstance(source, str)]

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from heatcli.kernels.arrays import ArrayKernels
 from heatcli.kernels.derivatives import DERIVATIVES, derivative, lrn_adjoint
 
 
@@ -123,7 +124,8 @@ def test_lrn_adjoint(size, alpha, beta, bias):
     random = np.random.default_rng(size)
     channels, step = 6, 1e-6
     x, r = random.normal(size=(1, channels, 2, 3)), random.normal(size=(1, channels, 2, 3))
-    found = lrn_adjoint(x, r, size, alpha, beta, bias)
+    near = ArrayKernels({}, np.float64, batched=True).near_channels
+    found = lrn_adjoint(x, r, near, size, alpha, beta, bias)
     for place in np.ndindex(2, 3):
         column = x[(0, slice(None), *place)]
         jacobian = np.empty((channels, channels))

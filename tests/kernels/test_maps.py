@@ -8,10 +8,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from heatcli.kernels import Denominator, InputPart, linear_map
+from heatcli.kernels.maps import linear_map
 from heatcli.kernels.selection import largest_of_axes, largest_of_windows
-from heatcli.kernels.terms import ALL, NEGATIVE, POSITIVE
-from heatcli.kernels.written import Writer
+from heatcli.kernels.symbols import Graph
+from heatcli.kernels.terms import ALL, NEGATIVE, POSITIVE, InputPart, WeightParts
+from heatcli.kernels.written import GraphKernels
 from tests import single
 
 
@@ -50,7 +51,7 @@ def both(node, x, constants, *, opset=17):
 
 def check_map(layer, x, y, bias=0):
     """Compare apply with ``y`` and test ⟨apply(x), s⟩ = ⟨x, adjoint(s)⟩."""
-    linear = linear_map(layer, ALL, [x.shape], y.shape, np.float64)
+    linear = linear_map(layer, ALL, [x.shape], y.shape, WeightParts(np.float64))
     mine = linear.apply([x.astype(np.float64)])
     np.testing.assert_allclose(mine + bias, y, atol=2e-5, rtol=2e-5)
     s = np.random.default_rng(1).normal(size=y.shape)
@@ -145,7 +146,7 @@ def test_max_pool(window, ceil, ties, seed):
     assert np.vdot(moved, x) == pytest.approx(np.vdot(r, y), rel=1e-6, abs=1e-6)
     if not ties:
         assert np.count_nonzero(moved) == len(np.unique(y))
-    spread = linear_map(layer, ALL, [x.shape], y.shape, np.float64)
+    spread = linear_map(layer, ALL, [x.shape], y.shape, WeightParts(np.float64))
     counts = spread.apply([np.ones(x.shape)])
     assert (counts >= 1).all()
     assert (counts <= np.prod(kernel)).all()
@@ -185,19 +186,22 @@ def test_denominators_written_for_onnxruntime_equal_those_computed_here(window, 
         else ((InputPart.ABOVE_LOW, POSITIVE), (InputPart.BELOW_HIGH, NEGATIVE))
     )
     bounds = (x - 1, x + 2)
-    writer = Writer({"x": x.shape, "y": y.shape})
-    writer.denominator(Denominator("z", layer, terms, POSITIVE, bounds))
-    proto = single.model([], {"x": x.shape}, {}, "z")
-    proto.graph.node.extend(writer.nodes)
-    proto.graph.initializer.extend(numpy_helper.from_array(*entry[::-1]) for entry in writer.constants.items())
+    graph = Graph()
+    kernels = GraphKernels(graph, {"x": x.shape, "y": y.shape}, batched=True, parts=WeightParts(np.float32))
+    symbol = kernels.activations()["x"]
+    z = sum(kernels.map(layer, v).apply([a.of(symbol, bounds)]) for a, v in terms)
+    z = z + kernels.constant(np.maximum(layer.bias, 0))
+    proto = single.model([], {"x": x.shape}, {}, z.name)
+    proto.graph.node.extend(graph.nodes)
+    proto.graph.initializer.extend(numpy_helper.from_array(*entry[::-1]) for entry in graph.constants.items())
     written = single.run(proto, {"x": x})
     computed = np.maximum(b, 0).reshape(1, -1, *(1,) * len(size)).astype(np.float64)
     for a, v in terms:
-        computed = computed + linear_map(layer, v, [x.shape], y.shape, np.float64).apply([a.of(x, bounds)])
+        computed = computed + linear_map(layer, v, [x.shape], y.shape, WeightParts(np.float64)).apply([a.of(x, bounds)])
     np.testing.assert_allclose(written, computed, atol=2e-4, rtol=2e-4)
 
 
 def test_part_of_weights_that_is_zero_has_no_map():
     node = helper.make_node("Conv", ["x", "w"], ["y"])
     layer = single.read_node(node, {"x": (1, 1, 3, 3)}, {"w": np.ones((1, 1, 2, 2), "float32")}, {"y": (1, 1, 2, 2)})[0]
-    assert linear_map(layer, NEGATIVE, [(1, 1, 3, 3)], (1, 1, 2, 2), np.float32) is None
+    assert linear_map(layer, NEGATIVE, [(1, 1, 3, 3)], (1, 1, 2, 2), WeightParts(np.float32)) is None

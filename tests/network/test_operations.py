@@ -20,8 +20,8 @@ from onnx import helper, numpy_helper
 import heatcli
 from heatcli.errors import UnsupportedModel
 from heatcli.forward import Forward
-from heatcli.kernels import linear_map
-from heatcli.kernels.terms import ALL
+from heatcli.kernels.maps import linear_map
+from heatcli.kernels.terms import ALL, WeightParts
 from heatcli.network.layers import AveragePooling, Chain, Linear, Reduction, Summation
 from heatcli.network.reading import supported
 from tests.network.operation_table import (
@@ -207,7 +207,7 @@ def test_linear_layers_compute_what_the_file_does(opened, name):
     assert layers
     for layer in layers:
         operands = [values.get(o) if isinstance(o, str) else o for o in getattr(layer, "operands", layer.inputs)]
-        linear = linear_map(layer, ALL, [o.shape for o in operands], net.shapes[layer.name], np.float64)
+        linear = linear_map(layer, ALL, [o.shape for o in operands], net.shapes[layer.name], WeightParts(np.float64))
         found = linear.apply([o.astype(np.float64) for o in operands])
         found = found if layer.bias is None else found + layer.bias
         np.testing.assert_allclose(found, values[layer.name], rtol=1e-4, atol=1e-5, err_msg=layer.name)

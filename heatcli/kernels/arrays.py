@@ -1,0 +1,113 @@
+"""The kernels in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from heatcli.kernels.maps import linear_map, unbroadcast
+from heatcli.kernels.protocol import SMALLEST, LinearMap, Quotient, like
+from heatcli.kernels.selection import largest_of_axes, largest_of_windows
+from heatcli.kernels.terms import WeightPart, WeightParts
+from heatcli.network.layers import Layer, Window
+
+Array = np.ndarray
+Shape = tuple[int, ...]
+
+
+class ArrayKernels:
+    """The kernels on NumPy arrays of one ``dtype``; ``shapes`` are those of all data tensors at batch 1.
+
+    Weights are split and arranged once, at first use. Safe to use from several threads.
+    """
+
+    def __init__(self, shapes: Mapping[str, Shape], dtype: type[np.floating], *, batched: bool) -> None:
+        """Keep the shapes; nothing is computed yet."""
+        self.shapes, self.dtype, self.batched = shapes, np.dtype(dtype), batched
+        self.parts = WeightParts(dtype)
+        self._maps: dict[tuple[str, str], LinearMap | None] = {}
+
+    def map(self, layer: Layer, part: WeightPart) -> LinearMap | None:
+        key = (layer.name, part.name)
+        if key not in self._maps:
+            operands = getattr(layer, "operands", layer.inputs)
+            output = self.shapes[layer.name]
+            shapes = [self.shapes[o] if isinstance(o, str) else like(o.shape, output) for o in operands]
+            self._maps[key] = linear_map(layer, part, shapes, output, self.parts)
+        return self._maps[key]
+
+    def constant(self, value: Array) -> Array:
+        return np.asarray(value).astype(self.dtype, copy=False)
+
+    def zeros(self, shape: Shape) -> Array:
+        return np.zeros(shape, self.dtype)
+
+    def divide(self, r: Array, z: Array, epsilon: float, *, lossless: bool = False) -> Quotient:
+        stabilised = z + np.where(z >= 0, 1, -1).astype(z.dtype) * z.dtype.type(epsilon) if epsilon else z
+        smallest = stabilised.min() if stabilised.size else 1.0
+        if smallest > SMALLEST:
+            return Quotient(r / stabilised, None, stabilised)
+        nothing = np.abs(stabilised) <= SMALLEST
+        s = np.divide(r, stabilised, out=np.zeros_like(r), where=~nothing)
+        left = np.where(nothing, r, r.dtype.type(0))
+        return Quotient(s, left if left.any() else None, stabilised)
+
+    def add_product(self, total: Array | None, a: Array, back: Array) -> Array:
+        product = np.multiply(back, a, out=back) if back.flags.writeable else back * a
+        return product if total is None else np.add(total, product, out=total)
+
+    def total(self, r: Array) -> Array:
+        return r.reshape(r.shape[0], -1).sum(axis=1) if self.batched else np.sum(r).reshape(1)
+
+    def total_product(self, s: Array, c: Array) -> Array:
+        """Sum ``s`` first over the axes along which ``c`` is one number."""
+        if not self.batched:
+            return np.sum(s * c).reshape(1)
+        c = c.reshape((1,) * (s.ndim - c.ndim) + c.shape)
+        same = tuple(axis for axis in range(1, s.ndim) if c.shape[axis] == 1)
+        return self.total(s.sum(axis=same, keepdims=True) * c)
+
+    def finite(self, x: Array) -> Array:
+        return x if np.isfinite(x.min()) else np.where(np.isfinite(x), x, x.dtype.type(0))
+
+    def reshape(self, r: Array, shape: Shape) -> Array:
+        return r.reshape(self._open(r, shape))
+
+    def transpose(self, r: Array, permutation: Sequence[int]) -> Array:
+        return r.transpose(permutation)
+
+    def unbroadcast(self, r: Array, shape: Shape) -> Array:
+        if self.batched:
+            shape = self._open(r, (1,) * (r.ndim - len(shape)) + tuple(shape))
+        return unbroadcast(r, shape)
+
+    def embed(self, r: Array, shape: Shape, place: tuple[slice, ...]) -> Array:
+        whole = np.zeros(self._open(r, shape), r.dtype)
+        whole[place] = r
+        return whole
+
+    def put_back(self, r: Array, shape: Shape, axis: int, indices: Array) -> Array:
+        shape = self._open(r, shape)
+        flat = r.reshape(*shape[:axis], indices.size, *shape[axis + 1 :])
+        whole = np.zeros((shape[axis], *shape[:axis], *shape[axis + 1 :]), r.dtype)
+        np.add.at(whole, indices.reshape(-1), np.moveaxis(flat, axis, 0))
+        return np.moveaxis(whole, 0, axis)
+
+    def largest_of_windows(self, x: Array, y: Array, r: Array, window: Window) -> Array:
+        return largest_of_windows(x, y, r, window)
+
+    def largest_of_axes(self, x: Array, r: Array, axes: tuple[int, ...]) -> Array:
+        return largest_of_axes(x, r, axes)
+
+    def near_channels(self, x: Array, before: int, after: int) -> Array:
+        channels = x.shape[1]
+        sums = np.cumsum(x, axis=1, dtype=np.float64)
+        sums = np.concatenate([np.zeros_like(sums[:, :1]), sums], axis=1)
+        upper = np.minimum(np.arange(channels) + after + 1, channels)
+        lower = np.maximum(np.arange(channels) - before, 0)
+        return (sums[:, upper] - sums[:, lower]).astype(x.dtype)
+
+    def _open(self, r: Array, shape: Shape) -> Shape:
+        """Return ``shape`` with the batch of ``r``."""
+        return (r.shape[0], *shape[1:]) if self.batched else tuple(shape)

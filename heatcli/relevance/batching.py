@@ -1,0 +1,62 @@
+"""Whether axis 0 of every tensor is the batch: then one pass can carry several pictures, or several classes."""
+
+from __future__ import annotations
+
+from heatcli.network.layers import (
+    Broadcasting,
+    Chain,
+    Concatenation,
+    Extremum,
+    Gathering,
+    Layer,
+    MaxReduction,
+    Network,
+    Padding,
+    Reduction,
+    Reshape,
+    Slicing,
+    Summation,
+    Transpose,
+)
+
+
+def batched(network: Network) -> bool:
+    """Return whether every layer leaves axis 0 alone, so that its length is open.
+
+    A reshape always does where axis 0 has length 1 on both sides: each picture's elements stay together in order.
+    """
+    shapes = network.shapes
+    tensors = {network.input.name, *(layer.name for layer in network.layers)}
+    if any(not shapes[name] or shapes[name][0] != 1 for name in tensors):
+        return False
+    return all(_leaves_batch(layer, shapes) for layer in network.layers)
+
+
+def _leaves_batch(layer: Layer, shapes: dict[str, tuple[int, ...]]) -> bool:
+    axes = len(shapes[layer.name])
+    match layer:
+        case Reshape():
+            return True
+        case Transpose():
+            return layer.permutation[0] == 0
+        case Slicing():
+            return layer.slices[0] in (slice(None), slice(0, 1), slice(0, 1, 1), slice(None, None, 1))
+        case Gathering():
+            return layer.axis != 0
+        case Padding():
+            return layer.pads[0] == (0, 0)
+        case Reduction() | MaxReduction():
+            return 0 not in layer.axes
+        case Concatenation():  # a constant beside pictures would have to be repeated
+            return layer.axis != 0 and all(isinstance(operand, str) for operand in layer.operands)
+        case Summation() | Extremum():
+            return all(
+                len(shapes[operand]) == axes if isinstance(operand, str) else operand.ndim <= axes
+                for operand in layer.operands
+            )
+        case Chain():
+            return all(len(shapes[name]) == axes for name in layer.inputs)
+        case Broadcasting():
+            return len(shapes[layer.inputs[0]]) == axes
+        case _:
+            return all(len(shapes[name]) == axes for name in layer.inputs)

@@ -1,0 +1,86 @@
+"""Where no relevance can be lost: layers whose denominators are positive wherever relevance arrives.
+
+A rule loses relevance where its denominator is zero. With z⁺, z^B and proportional sharing the denominator z_j is at
+least the layer's own output: z_j ≥ x_j, and at least zero. So nothing is lost if relevance arrives only where x_j > 0:
+behind a rectifier above which every rule shares in proportion to activations. The compiled explainer then needs no
+test of its denominators. Elsewhere, and in every case in NumPy, they are tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from heatcli.network.layers import (
+    Activation,
+    AveragePooling,
+    Layer,
+    Linear,
+    LocalResponseNormalization,
+    MaxPooling,
+    MaxReduction,
+    Moving,
+    Network,
+    Padding,
+    Reduction,
+    Summation,
+)
+from heatcli.relevance.rules import PASS, PROPORTIONAL, WINNER, Z_BOX, Z_PLUS, Rule
+from heatcli.relevance.sharing import Bounds
+
+SHARING = Linear | AveragePooling | Reduction | Summation | MaxPooling | MaxReduction
+
+
+def lossless(
+    network: Network, rules: Mapping[str, Rule], bounds: Mapping[str, Bounds], *, biases: bool
+) -> frozenset[str]:
+    """Return the names of the layers whose denominators are positive wherever relevance arrives.
+
+    Without biases as neurons a positive bias can lift an output above its denominator: layers that have one are left
+    out.
+    """
+    vanishing = {network.output.logits}  # f(x) is put in where it is positive
+    consumers: dict[str, list[Layer]] = {}
+    for layer in network.layers:
+        for name in layer.inputs:
+            consumers.setdefault(name, []).append(layer)
+    for layer in reversed(network.layers):
+        for name in layer.inputs:
+            if all(_keeps_zero(user, rules[user.name], name, network, vanishing) for user in consumers[name]):
+                vanishing.add(name)
+    return frozenset(
+        layer.name
+        for layer in network.layers
+        if layer.name in vanishing and _covers(layer, rules[layer.name], bounds, biases=biases)
+    )
+
+
+def _keeps_zero(layer: Layer, rule: Rule, name: str, network: Network, vanishing: set[str]) -> bool:
+    """Whether ``layer`` hands no relevance to elements of its input ``name`` that are zero or negative."""
+    if isinstance(layer, SHARING) and rule in (Z_PLUS, PROPORTIONAL):
+        return name in network.nonnegative
+    if layer.name not in vanishing:
+        return False
+    if isinstance(layer, MaxPooling | MaxReduction):
+        return rule is WINNER
+    if rule is not PASS:
+        return False
+    if isinstance(layer, Activation):
+        clipped = layer.function == "Clip" and len(layer.constants) > 0 and bool(np.all(layer.constants[0] == 0))
+        return layer.function == "Relu" or clipped
+    moved = isinstance(layer, Moving) and not (isinstance(layer, Padding) and layer.value > 0)
+    return moved or isinstance(layer, LocalResponseNormalization)
+
+
+def _covers(layer: Layer, rule: Rule, bounds: Mapping[str, Bounds], *, biases: bool) -> bool:
+    """Whether the denominator of ``layer`` is at least its output."""
+    bias = getattr(layer, "bias", None)
+    if not biases and bias is not None and bool(np.any(bias > 0)):
+        return False
+    if rule is Z_BOX:
+        low, high = bounds[layer.inputs[0]]
+        return bool(np.all(low <= 0) and np.all(high >= 0))
+    if isinstance(layer, MaxPooling | MaxReduction):
+        return rule is PROPORTIONAL
+    return isinstance(layer, SHARING) and rule in (Z_PLUS, PROPORTIONAL)
