@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Classifier:
-    """A module in evaluation mode (float64), the shape of one input (batch axis included), its first linear layers."""
+    """A module in evaluation mode (float64 if not said otherwise), the shape of one input (batch axis included), its first linear layers."""
 
     module: nn.Module
     shape: tuple[int, ...]
@@ -36,7 +36,14 @@ class Catalogue:
         return builder
 
 
-def seeded(module: nn.Module, shape: tuple[int, ...], first: tuple[str, ...], seed: int, opset: int = 17) -> Classifier:
+def seeded(
+    module: nn.Module,
+    shape: tuple[int, ...],
+    first: tuple[str, ...],
+    seed: int,
+    opset: int = 17,
+    dtype: torch.dtype = torch.float64,
+) -> Classifier:
     """Give every layer of ``module`` weights from ``seed``: He's normal distribution, biases N(0, 0.1²).
 
     The biases of the ``first`` layers are at most 0: zennit's z^B leaves biases out of the denominator, the paper puts
@@ -55,4 +62,4 @@ def seeded(module: nn.Module, shape: tuple[int, ...], first: tuple[str, ...], se
             nn.init.normal_(layer.bias, 0, 0.1, generator=generator)
             nn.init.normal_(layer.running_mean, 0, 0.1, generator=generator)
             nn.init.uniform_(layer.running_var, 0.5, 1.5, generator=generator)
-    return Classifier(module.eval().double(), shape, first, opset)
+    return Classifier(module.eval().to(dtype), shape, first, opset)

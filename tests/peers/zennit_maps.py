@@ -1,9 +1,10 @@
-"""Deep Taylor maps by zennit: z^B on the first layers, z⁺ above, average pools by shares, everything else passed."""
+"""Deep Taylor maps by zennit: z^B on the first layers, z⁺ above, averages and sums by shares, everything else passed."""
 
 from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,22 @@ from tests.peers.ladder import LocalResponseNormalization
 
 STABILIZER = 1e-12
 """Far below any denominator that matters in float64, so that rules are compared and not their stabilisers."""
+
+
+class Sum(nn.Module):
+    """The sum of two operands as a module, since a rule needs one to stand at."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a + b
+
+
+def shares(a: Tensor, b: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+    """Share ``r`` among two summands by their positive parts, and by their negative ones where neither is positive."""
+    positive = a.clamp(min=0) + b.clamp(min=0)
+    some = positive > 0
+    total = torch.where(some, positive, a.clamp(max=0) + b.clamp(max=0))
+    s = torch.where(total == 0, 0, r / torch.where(total == 0, 1, total))
+    return tuple(torch.where(some, x.clamp(min=0), x.clamp(max=0)) * s for x in (a, b))
 
 
 def make_importable() -> None:
@@ -33,16 +50,28 @@ def make_importable() -> None:
         sys.modules |= {module.__name__: module for module in (package, models, resnet)}
 
 
-def deep_taylor(classifier: Classifier, picture: Tensor, target: int, low: Tensor, high: Tensor) -> Tensor:
+def deep_taylor(
+    classifier: Classifier, picture: Tensor, target: int | Sequence[int], low: Tensor, high: Tensor
+) -> Tensor:
     """Return the relevance of every input element for the logit ``target``, in the shape of ``picture``.
 
-    ``low`` and ``high`` bound the input and broadcast to it. Max pools hand their relevance to the winner.
+    A batch of pictures takes one target each. ``low`` and ``high`` bound the input and broadcast to it. Max pools hand
+    their relevance to the winner.
     """
     make_importable()
     from zennit.attribution import Gradient
     from zennit.core import Composite, Hook
     from zennit.rules import Norm, Pass, ZBox, ZPlus
     from zennit.types import Activation, AvgPool, Linear
+
+    class Shares(Hook):
+        def forward(self, module: nn.Module, input: tuple[Tensor, ...], output: Tensor) -> None:
+            self.stored_tensors["input"] = tuple(x.detach() for x in input)
+
+        def backward(self, module: nn.Module, grad_input: tuple, grad_output: tuple) -> tuple[Tensor, Tensor]:
+            return shares(*self.stored_tensors["input"], grad_output[0])
+
+    targets = [target] if isinstance(target, int) else list(target)
 
     def rule(context: dict, name: str, module: nn.Module) -> Hook | None:
         if name in classifier.first:
@@ -51,12 +80,14 @@ def deep_taylor(classifier: Classifier, picture: Tensor, target: int, low: Tenso
             return ZPlus(stabilizer=STABILIZER)
         if isinstance(module, AvgPool):
             return Norm(stabilizer=STABILIZER)
+        if isinstance(module, Sum):
+            return Shares()
         if isinstance(module, (Activation, LocalResponseNormalization, nn.Dropout)):
             return Pass()
         return None
 
     def start(output: Tensor) -> Tensor:
-        return output * torch.eye(output.shape[1], dtype=output.dtype)[[target]]
+        return output * torch.eye(output.shape[1], dtype=output.dtype)[targets]
 
     with Gradient(model=classifier.module, composite=Composite(module_map=rule)) as attributor:
         _, relevance = attributor(picture, start)
