@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Classifier:
-    """A module in evaluation mode (float64 if not said otherwise), the shape of one input (batch axis included), its first linear layers."""
+    """A module in evaluation mode (float64 unless asked), the shape of one input (batch axis included), its first linear layers."""
 
     module: nn.Module
     shape: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Deep Taylor maps by zennit: z^B on the first layers, z⁺ above, averages and sums by shares, everything else passed."""
+"""Deep Taylor maps by zennit: z^B on the first layers, z⁺ above, averages and sums by shares, the rest passed."""
 
 from __future__ import annotations
 
