@@ -4,12 +4,13 @@
                                        [--rounds 9] [--threads 2] [--targets K] [--json FILE]
 
 Before anything is timed, heatcli's maps must equal zennit's under the same rules, and onnxruntime's scores torch's.
-Then every round runs every contestant once, in one process and with pauses, so that whatever else the machine does slows all
-of them; medians of the rounds count, and × says how many plain forward passes by onnxruntime of the same pictures they
-are. heatcli explains one picture after the other, the others take batches of up to --batch. "ready s" is what a
-contestant takes until the first call can be as fast as the later ones; torch has its networks in memory by then. "peak
-MB" is that of a process of its own which explains once. "off" is the largest difference from zennit's map, as a part of
-that map's largest value. With --targets, K classes of one picture are compared with one class of it.
+Then every round runs every contestant once, in one process and with pauses, so that whatever else the machine does
+slows all of them; medians of the rounds count, and × says how many plain forward passes by onnxruntime of the same
+pictures they are. heatcli explains one picture after the other, the others take batches of up to --batch. "ready s" is
+what a contestant takes until the first call can be as fast as the later ones; torch has its networks in memory by then.
+"peak MB" is that of a process of its own which explains once. "off" is the largest difference from zennit's map, as a
+part of that map's largest value. With --targets, K classes of one picture are compared with one class of it. Use a
+quiet machine: torch's threads wait for each other, and suffer most from whatever else runs.
 """
 
 from __future__ import annotations

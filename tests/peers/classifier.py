@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Classifier:
-    """A module in evaluation mode (float64 unless asked), the shape of one input (batch axis included), its first linear layers."""
+    """A module in evaluation mode, the shape of one input (batch axis included), its first linear layers.
+
+    The module is float64 unless its builder says otherwise.
+    """
 
     module: nn.Module
     shape: tuple[int, ...]
