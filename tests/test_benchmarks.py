@@ -13,6 +13,7 @@ from tests.peers import zennit_maps  # noqa: E402
 zennit_maps.make_importable()
 pytest.importorskip("zennit", reason="zennit is not installed (extra peers)")
 
+import heatcli  # noqa: E402
 from tests.benchmarks import contestants, engines  # noqa: E402
 
 TINY = ["--nets", "tiny", "--rounds", "1", "--threads", "1"]
@@ -63,6 +64,18 @@ def test_a_wrong_map_is_not_timed(capsys: pytest.CaptureFixture[str], monkeypatc
 
     assert engines.main([*TINY, "--pictures", "1"]) == 1
     assert "— heatcli, numpy: its result is off by 0.01, hence not timed" in capsys.readouterr().out
+
+
+def test_an_engine_is_asked_for_by_name_and_may_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    case = contestants.Case("tiny", tmp_path, 1, 1, 1)
+
+    monkeypatch.setattr(heatcli, "load", lambda model, *, threads=None, engine="numpy": engine)
+    assert [contestants.opened(case, engine) for engine in contestants.ENGINES] == ["numpy", "compiled"]
+
+    monkeypatch.setattr(heatcli, "load", lambda model, *, threads=None: "the only one")
+    assert contestants.opened(case, "numpy") == "the only one"
+    with pytest.raises(contestants.Refused, match="no choice of engine"):
+        contestants.opened(case, "compiled")
 
 
 @pytest.mark.parametrize(

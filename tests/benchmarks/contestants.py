@@ -202,7 +202,7 @@ def opened(case: Case, engine: str) -> heatcli.Explainer:
 
     chosen = {"engine": engine} if "engine" in inspect.signature(heatcli.load).parameters else {}
     if not chosen and engine != "numpy":
-        raise Refused(f"this version of heatcli has no choice of engine, hence not '{engine}'")
+        raise Refused("this heatcli has no choice of engine")
     try:
         return heatcli.load(case.model(1), threads=case.threads, **chosen)
     except heatcli.HeatcliError as error:

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -148,15 +148,15 @@ def main(given: Sequence[str] | None = None) -> int:
                 measured = measure(case, options.rounds)
                 entries[network, count] = measured
                 figures["cases"].append(record(case, measured))
-                print(*block(case, measured, options.rounds), "", sep="\n", flush=True)
+                show([*block(case, measured, options.rounds), ""])
             if options.targets:
                 case = Case(network, folder, 1, 1, options.threads)
                 found = several_targets(case, options.targets, options.rounds)
                 figures["targets"].append({"network": network, "classes": options.targets, "engines": found})
-                print(*targets_block(case, found, options), "", sep="\n", flush=True)
+                show([*targets_block(case, found, options), ""])
         if options.json:
             write(options.json, figures)
-    print(*summary(entries), sep="\n")
+    show(summary(entries))
     everyone = [*(entry for case in figures["cases"] for entry in case["contestants"])]
     everyone += [entry for row in figures["targets"] for entry in row["engines"]]
     return int(any((entry["off"] or 0.0) > TOLERANCE for entry in everyone))
@@ -362,7 +362,13 @@ def summary(cases: dict[tuple[str, int], list[Entry]]) -> Iterator[str]:
             ratios += f"{f'{entry.typical / baseline:.2f} ×' if entry.seconds else '—':>{width}}"
             milliseconds += f"{f'{entry.typical * 1e3:.1f}' if entry.seconds else '':>{width}}"
         yield ratios
-        yield milliseconds.rstrip()
+        yield milliseconds
+
+
+def show(lines: Iterable[str]) -> None:
+    """Print lines without the blanks at their ends."""
+    for line in lines:
+        print(line.rstrip(), flush=True)
 
 
 def shortened(text: str, width: int = 80) -> str:
