@@ -41,25 +41,30 @@ def lossless(
     out.
     """
     vanishing = {network.output.logits}  # f(x) is put in where it is positive
+    without_loss: set[str] = set()
     consumers: dict[str, list[Layer]] = {}
     for layer in network.layers:
         for name in layer.inputs:
             consumers.setdefault(name, []).append(layer)
     for layer in reversed(network.layers):
+        if layer.name in vanishing and _covers(layer, rules[layer.name], bounds, biases=biases):
+            without_loss.add(layer.name)
         for name in layer.inputs:
-            if all(_keeps_zero(user, rules[user.name], name, network, vanishing) for user in consumers[name]):
+            users = consumers[name]
+            if all(_keeps_zero(user, rules[user.name], name, network, vanishing, without_loss) for user in users):
                 vanishing.add(name)
-    return frozenset(
-        layer.name
-        for layer in network.layers
-        if layer.name in vanishing and _covers(layer, rules[layer.name], bounds, biases=biases)
-    )
+    return frozenset(without_loss)
 
 
-def _keeps_zero(layer: Layer, rule: Rule, name: str, network: Network, vanishing: set[str]) -> bool:
+def _keeps_zero(
+    layer: Layer, rule: Rule, name: str, network: Network, vanishing: set[str], without_loss: set[str]
+) -> bool:
     """Whether ``layer`` hands no relevance to elements of its input ``name`` that are zero or negative."""
     if isinstance(layer, SHARING) and rule in (Z_PLUS, PROPORTIONAL):
-        return name in network.nonnegative
+        if name in network.nonnegative:
+            return True
+        positive = not isinstance(layer, Linear) and bool(np.all(getattr(layer, "weights", 1) >= 0))
+        return positive and layer.name in without_loss  # what is negative gets a share only where all else is zero
     if layer.name not in vanishing:
         return False
     if isinstance(layer, MaxPooling | MaxReduction):
