@@ -58,6 +58,11 @@ def check_map(layer, x, y, bias=0):
     (back,) = linear.adjoint(s)
     assert back.shape == x.shape
     assert np.vdot(mine, s) == pytest.approx(np.vdot(x, back), rel=1e-9, abs=1e-9)
+    (turned,) = linear.adjoint(np.asfortranarray(s))  # the same numbers in another order in memory
+    np.testing.assert_allclose(turned, back, rtol=1e-12, atol=1e-12)
+    (single_back,) = linear_map(layer, ALL, [x.shape], y.shape, WeightParts(np.float32)).adjoint(s.astype(np.float32))
+    assert single_back.dtype == np.float32
+    np.testing.assert_allclose(single_back, back, rtol=1e-4, atol=1e-4)
 
 
 @settings(max_examples=80)
@@ -65,11 +70,13 @@ def check_map(layer, x, y, bias=0):
     window=windows(),
     groups=st.sampled_from([1, 1, 2, 4]),
     ins=st.integers(1, 3),
-    outs=st.integers(1, 3),
+    outs=st.sampled_from([1, 2, 3, 20]),
     batch=st.integers(1, 2),
+    cache=st.sampled_from([1, 300, 3000, 1 << 20]),
     seed=st.integers(0, 99),
 )
-def test_convolution(window, groups, ins, outs, batch, seed):
+def test_convolution(window, groups, ins, outs, batch, cache, seed):
+    """Whatever is gathered or added, many output channels beside few inputs included, and however small the blocks."""
     size, kernel, attributes = window
     random = np.random.default_rng(seed)
     x = random.normal(size=(batch, ins * groups, *size)).astype("float32")
@@ -77,19 +84,26 @@ def test_convolution(window, groups, ins, outs, batch, seed):
     b = random.normal(size=outs * groups).astype("float32")
     node = helper.make_node("Conv", ["x", "w", "b"], ["y"], group=groups, **attributes)
     y, layer = both(node, x, {"w": w, "b": b})
-    check_map(layer, x, y, layer.bias)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("heatcli.kernels.convolution.CACHE", cache)
+        check_map(layer, x, y, layer.bias)
 
 
-def test_convolution_in_several_runs(monkeypatch):
-    """Results do not depend on how many places of the kernel share a matrix product."""
+@pytest.mark.parametrize("cache", [1, 1500, 1 << 20])
+@pytest.mark.parametrize(
+    ("channels", "outputs", "groups", "kernel", "stride"),
+    [(6, 4, 2, 3, 1), (3, 64, 1, 7, 2), (8, 8, 8, 3, 2), (8, 8, 8, 5, 1), (8, 16, 8, 3, 1), (5, 7, 1, 1, 2)],
+)
+def test_convolutions_of_known_networks(channels, outputs, groups, kernel, stride, cache, monkeypatch):
+    """First layers with few channels, depthwise ones with and without stride, and shortcuts that skip pixels."""
     random = np.random.default_rng(0)
-    x = random.normal(size=(1, 6, 9, 9)).astype("float32")
-    w = random.normal(size=(4, 3, 3, 3)).astype("float32")
-    node = helper.make_node("Conv", ["x", "w"], ["y"], group=2, pads=[1, 1, 1, 1])
-    for cache in (1, 1500, 1 << 20):
-        monkeypatch.setattr("heatcli.kernels.convolution.CACHE", cache)
-        y, layer = both(node, x, {"w": w})
-        check_map(layer, x, y)
+    x = random.normal(size=(2, channels, 13, 12)).astype("float32")
+    w = random.normal(size=(outputs, channels // groups, kernel, kernel)).astype("float32")
+    pads = [kernel // 2] * 4
+    node = helper.make_node("Conv", ["x", "w"], ["y"], group=groups, pads=pads, strides=[stride] * 2)
+    monkeypatch.setattr("heatcli.kernels.convolution.CACHE", cache)
+    y, layer = both(node, x, {"w": w})
+    check_map(layer, x, y)
 
 
 @settings(max_examples=40)
@@ -111,8 +125,14 @@ def test_transposed_convolution(window, groups, seed):
 
 
 @settings(max_examples=120)
-@given(window=windows(), ceil=st.booleans(), include=st.booleans(), seed=st.integers(0, 99))
-def test_average_pool(window, ceil, include, seed):
+@given(
+    window=windows(),
+    ceil=st.booleans(),
+    include=st.booleans(),
+    cache=st.sampled_from([1, 1 << 18]),
+    seed=st.integers(0, 99),
+)
+def test_average_pool(window, ceil, include, cache, seed):
     size, kernel, attributes = window
     x = np.random.default_rng(seed).normal(size=(1, 2, *size)).astype("float32")
     node = helper.make_node(
@@ -125,12 +145,35 @@ def test_average_pool(window, ceil, include, seed):
         **attributes,
     )
     y, layer = both(node, x, {}, opset=19)
-    check_map(layer, x, y)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("heatcli.kernels.windows.CACHE", cache)
+        check_map(layer, x, y)
+
+
+def moved_one_by_one(x, r, window):
+    """Give each window's relevance to its first largest element, window by window."""
+    moved = np.zeros_like(x)
+    for index in np.ndindex(r.shape):
+        best = None
+        for place in np.ndindex(*window.kernel):
+            steps = zip(index[2:], window.strides, place, window.dilations, window.pads, strict=True)
+            there = (*index[:2], *(o * s + p * d - pad for o, s, p, d, pad in steps))
+            inside = all(0 <= i < n for i, n in zip(there, x.shape, strict=True))
+            if inside and (best is None or x[there] > x[best]):
+                best = there
+        moved[best] += r[index]
+    return moved
 
 
 @settings(max_examples=80)
-@given(window=windows(), ceil=st.booleans(), ties=st.booleans(), seed=st.integers(0, 99))
-def test_max_pool(window, ceil, ties, seed):
+@given(
+    window=windows(),
+    ceil=st.booleans(),
+    ties=st.booleans(),
+    cache=st.sampled_from([1, 1 << 18]),
+    seed=st.integers(0, 99),
+)
+def test_max_pool(window, ceil, ties, cache, seed):
     """The winner of a window gets everything, once, also where several elements are equal."""
     size, kernel, attributes = window
     random = np.random.default_rng(seed)
@@ -141,7 +184,10 @@ def test_max_pool(window, ceil, ties, seed):
     y, layer = both(node, x, {})
     assume(np.isfinite(y).all() and (y > -1e30).all())  # a window that lies in the padding alone
     r = random.random(y.shape)
-    moved = largest_of_windows(x.astype(np.float64), y.astype(np.float64), r, layer.window)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("heatcli.kernels.windows.CACHE", cache)
+        moved = largest_of_windows(x.astype(np.float64), y.astype(np.float64), r, layer.window)
+    np.testing.assert_allclose(moved, moved_one_by_one(x.astype(np.float64), r, layer.window), atol=1e-12)
     assert moved.sum() == pytest.approx(r.sum())
     assert np.vdot(moved, x) == pytest.approx(np.vdot(r, y), rel=1e-6, abs=1e-6)
     if not ties:
