@@ -45,6 +45,8 @@ class ArrayKernels:
 
     def divide(self, r: Array, z: Array, epsilon: float, *, lossless: bool = False) -> Quotient:
         stabilised = z + np.where(z >= 0, 1, -1).astype(z.dtype) * z.dtype.type(epsilon) if epsilon else z
+        if lossless:
+            return Quotient(r / np.maximum(z, SMALLEST), None, z)
         smallest = stabilised.min() if stabilised.size else 1.0
         if smallest > SMALLEST:
             return Quotient(r / stabilised, None, stabilised)

@@ -13,11 +13,11 @@ from heatcli.kernels.protocol import Kernels, Tensor
 from heatcli.kernels.symbols import Graph, Symbol
 from heatcli.kernels.terms import InputPart, Term
 from heatcli.kernels.written import GraphKernels
-from heatcli.network.layers import Layer, Linear, Network
+from heatcli.network.layers import AveragePooling, Layer, Linear, MaxPooling, Network, Reduction, Summation
 from heatcli.relevance.batching import batched
 from heatcli.relevance.families import needs, redistribute
 from heatcli.relevance.ledger import Ledger, LedgerRow
-from heatcli.relevance.rules import GRADIENT, Rule, Share
+from heatcli.relevance.rules import Rule, Share
 from heatcli.relevance.sharing import Bounds, denominator
 from heatcli.relevance.vanishing import lossless
 
@@ -118,6 +118,7 @@ class Walk:
         """
         network, total = self.assignment.network, self.kernels.total
         found: dict[str, Tensor] = {network.output.logits: top}
+        totals: dict[str, Tensor] = {network.output.logits: total(top)}
         rows = []
         for layer in reversed(network.layers):
             r = found.pop(layer.name, None)
@@ -126,11 +127,13 @@ class Walk:
             if kept is not None:
                 kept[layer.name] = r
             outcome = redistribute(layer, self.assignment.rules[layer.name], r, self)
-            outgoing: Tensor = 0.0
+            incoming, outgoing = totals.pop(layer.name), 0.0
             for name, part in zip(layer.inputs, outcome.inputs, strict=True):
-                outgoing = outgoing + total(part)
+                arrived = incoming if part is r else total(part)
+                outgoing = outgoing + arrived
                 found[name] = found[name] + part if name in found else part
-            rows.append(Row(layer, total(r), outgoing, outcome.biases, outcome.constants, outcome.lost))
+                totals[name] = totals[name] + arrived if name in totals else arrived
+            rows.append(Row(layer, incoming, outgoing, outcome.biases, outcome.constants, outcome.lost))
         source = network.input
         return found.get(source.name, self.kernels.zeros(source.shape)), rows
 
@@ -144,7 +147,7 @@ class Propagator:
         self.kernels = ArrayKernels(self.network.shapes, dtype, batched=batched(self.network))
 
     def denominators(self) -> tuple[Graph, dict[str, str]]:
-        """Write what is worth computing beside the forward pass: the denominators of layers with learned weights.
+        """Write what is worth computing beside the forward pass: denominators.
 
         Return the nodes, and the tensors among them by the name under which ``run`` looks for them. In float64 there
         are none: they are then computed in the walk, so that the account closes to rounding.
@@ -225,11 +228,12 @@ class Propagator:
 
 
 def write_denominators(walk: Walk) -> dict[str, Symbol]:
-    """Write the denominators of all layers with learned weights; return them by ``denominator_name``."""
+    """Write the denominators of all layers that are linear in their inputs; return them by ``denominator_name``."""
     written = {}
     for layer in walk.assignment.network.layers:
         rule = walk.assignment.rules[layer.name]
-        if isinstance(layer, Linear) and rule is not GRADIENT:
+        pooled = isinstance(layer, MaxPooling) and walk.nonnegative(layer.inputs[0])
+        if isinstance(layer, Linear | Summation | AveragePooling | Reduction) or pooled:
             for place, share in enumerate(rule.shares):
                 z = denominator(layer, share, walk)
                 if z is not None:
