@@ -61,6 +61,8 @@ def open_session(
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = LEVELS[level]
+    # Weights packed for matrix products save nothing on single pictures, and double large ones in memory.
+    options.add_session_config_entry("session.disable_prepacking", "1")
     if threads is not None:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

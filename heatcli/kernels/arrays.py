@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from heatcli.kernels.maps import linear_map, unbroadcast
+from heatcli.kernels.pieces import pieces
 from heatcli.kernels.protocol import SMALLEST, LinearMap, Quotient, like
 from heatcli.kernels.selection import largest_of_axes, largest_of_windows
 from heatcli.kernels.terms import WeightPart, WeightParts
@@ -45,22 +46,35 @@ class ArrayKernels:
 
     def divide(self, r: Array, z: Array, epsilon: float, *, lossless: bool = False) -> Quotient:
         stabilised = z + np.where(z >= 0, 1, -1).astype(z.dtype) * z.dtype.type(epsilon) if epsilon else z
-        if lossless:
-            return Quotient(r / np.maximum(z, SMALLEST), None, z)
-        smallest = stabilised.min() if stabilised.size else 1.0
-        if smallest > SMALLEST:
-            return Quotient(r / stabilised, None, stabilised)
+        if r.ndim > 1 and (lossless or stabilised.min() > SMALLEST):
+            s = np.empty(r.shape, r.dtype)
+            for part in pieces(r):
+                beneath = stabilised[:, part]
+                np.divide(r[:, part], np.maximum(beneath, SMALLEST) if lossless else beneath, out=s[:, part])
+            return Quotient(s, None, stabilised)
         nothing = np.abs(stabilised) <= SMALLEST
         s = np.divide(r, stabilised, out=np.zeros_like(r), where=~nothing)
         left = np.where(nothing, r, r.dtype.type(0))
         return Quotient(s, left if left.any() else None, stabilised)
 
     def add_product(self, total: Array | None, a: Array, back: Array) -> Array:
-        product = np.multiply(back, a, out=back) if back.flags.writeable else back * a
-        return product if total is None else np.add(total, product, out=total)
+        product = back if back.flags.writeable else back.copy()
+        if a.shape[1:] != back.shape[1:] or back.ndim < 2:
+            product *= a
+            return product if total is None else np.add(total, product, out=total)
+
+        for part in pieces(back):
+            np.multiply(product[:, part], a[:, part], out=product[:, part])
+            if total is not None:
+                np.add(total[:, part], product[:, part], out=total[:, part])
+        return product if total is None else total
 
     def total(self, r: Array) -> Array:
-        return r.reshape(r.shape[0], -1).sum(axis=1) if self.batched else np.sum(r).reshape(1)
+        if not self.batched:
+            return np.sum(r).reshape(1)
+        if r.ndim < 2:
+            return r
+        return r.reshape(len(r), -1).sum(axis=1)
 
     def total_product(self, s: Array, c: Array) -> Array:
         """Sum ``s`` first over the axes along which ``c`` is one number."""
