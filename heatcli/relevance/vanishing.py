@@ -40,7 +40,7 @@ def lossless(
     Without biases as neurons a positive bias can lift an output above its denominator: layers that have one are left
     out.
     """
-    vanishing = {network.output.logits}  # f(x) is put in where it is positive
+    vanishing: set[str] = set()  # of the class scores nothing is known: relevance can be put in where one is negative
     without_loss: set[str] = set()
     consumers: dict[str, list[Layer]] = {}
     for layer in network.layers:
