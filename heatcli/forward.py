@@ -37,9 +37,9 @@ class Forward:
         """
         self.network = network
         graph = onnx.ModelProto.FromString(network.graph)
-        beside = beside or Graph()
-        graph.graph.node.extend(beside.nodes)
-        graph.graph.initializer.extend(runtime.initializer(*entry) for entry in beside.constants.items())
+        extra = beside or Graph()
+        graph.graph.node.extend(extra.nodes)
+        graph.graph.initializer.extend(runtime.initializer(*entry) for entry in extra.constants.items())
         self.named = dict(named or {})
         head = (network.output.name, network.output.logits) if scores else ()
         wanted = (*head, *activations, *self.named.values())
@@ -49,9 +49,14 @@ class Forward:
         del graph.graph.output[:]
         graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self.names)
         present = {entry.name for entry in graph.graph.initializer if entry.external_data}
-        weights = {name: value for name, value in (network.weights | beside.constants).items() if name in present}
+        weights = {name: value for name, value in (network.weights | extra.constants).items() if name in present}
         self._session = runtime.open_session(
-            graph.SerializeToString(), weights=weights, level="all", threads=threads, provider=provider
+            graph.SerializeToString(),
+            weights=weights,
+            level="all",
+            threads=threads,
+            provider=provider,
+            spinning=beside is None,
         )
 
     def run(self, x: Array) -> dict[str, Array]:

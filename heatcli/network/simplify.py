@@ -30,6 +30,8 @@ DTYPES = {
     onnx.TensorProto.INT8: "int8",
 }
 DEFAULT_SIDE = 224
+MATRIX = 1 << 20
+"""Matrices of so many bytes or more are kept away from the optimiser."""
 
 
 @dataclass
@@ -168,11 +170,12 @@ def forget_shapes(model: onnx.ModelProto) -> None:
 def optimise(model: onnx.ModelProto, folder: Path) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """Return the model as onnxruntime's basic level leaves it, and its weights; MatMul and Add stay apart."""
     weights = detach(model)
+    matrices = set_aside(model, weights)
     with tempfile.TemporaryDirectory(prefix="heatcli-") as scratch:
         path = Path(scratch) / "simplified.onnx"
         runtime.open_session(
             model.SerializeToString(),
-            weights=weights,
+            weights={name: value for name, value in weights.items() if name not in matrices},
             write_to=path,
             without=("MatMulAddFusion",),
             threads=1,
@@ -181,7 +184,41 @@ def optimise(model: onnx.ModelProto, folder: Path) -> tuple[onnx.ModelProto, dic
         if not path.exists():
             raise UnreadableModel("onnxruntime did not write the simplified model")
         simplified = onnx.load(str(path), load_external_data=False)
-        return simplified, fetch(simplified, path.parent)
+        kept = fetch(simplified, path.parent)
+    put_back(simplified, matrices)
+    return simplified, kept | {name: weights[name] for name in matrices}
+
+
+def set_aside(model: onnx.ModelProto, weights: dict[str, np.ndarray]) -> dict[str, onnx.TensorProto]:
+    """Make inputs of large matrices that products read as they are, and return what they were, by name.
+
+    There is nothing to simplify about them, and onnxruntime would copy and write them all.
+    """
+    uses: dict[str, list[bool]] = {}
+    for node in model.graph.node:
+        product = node.op_type in ("Gemm", "MatMul") and node.domain in ("", "ai.onnx")
+        for place, name in enumerate(node.input):
+            uses.setdefault(name, []).append(product and place == 1)
+    matrices = {
+        entry.name: entry
+        for entry in model.graph.initializer
+        if entry.name in weights and weights[entry.name].nbytes >= MATRIX and all(uses.get(entry.name, [False]))
+    }
+    rest = [entry for entry in model.graph.initializer if entry.name not in matrices]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(rest)
+    model.graph.input.extend(
+        onnx.helper.make_tensor_value_info(name, entry.data_type, list(entry.dims)) for name, entry in matrices.items()
+    )
+    return matrices
+
+
+def put_back(model: onnx.ModelProto, matrices: dict[str, onnx.TensorProto]) -> None:
+    """Undo ``set_aside``."""
+    inputs = [entry for entry in model.graph.input if entry.name not in matrices]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    model.graph.initializer.extend(matrices.values())
 
 
 def probe(
