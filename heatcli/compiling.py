@@ -98,8 +98,8 @@ def compile_walk(
 
     graph = Graph()
     kernels = GraphKernels(graph, network.shapes, batched=several, initializers=network.weights)
-    symbols = kernels.activations()
-    written = write_denominators(Walk(assignment, kernels, symbols, {}))
+    symbols = kernels.activations(network.input.name, network.input.dtype)
+    written = write_denominators(Walk(assignment, kernels, symbols, {}), pools=True)
     walk = Walk(assignment, kernels, symbols, written)
     taken = {name for node in model.graph.node for name in (*node.input, *node.output)}
     names = {name: name if name not in taken else f"heatcli/{name}" for name in OURS}

@@ -66,6 +66,6 @@ def probabilities(scores: Array, output: Array, kind: str, activation: str = "so
     if kind == "log-softmax":
         return np.exp(np.asarray(output, np.float32)).reshape(-1)
     if scores.size == 1 or activation == "sigmoid":
-        return np.asarray(0.5 * (1 + np.tanh(0.5 * scores)), np.float32)
+        return np.asarray(np.exp(-np.logaddexp(0, -scores)), np.float32)
     powers = np.exp(scores - scores.max())
     return np.asarray(powers / powers.sum(), np.float32)

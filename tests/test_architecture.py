@@ -50,7 +50,14 @@ FOR_ALL = {"errors", "heatcli", "network.layers"}
 
 KNOWN_TO = {
     "onnxruntime": ("heatcli.runtime",),
-    "onnx": ("heatcli.network", "heatcli.kernels.symbols", "heatcli.compiling", "heatcli.forward", "heatcli.runtime"),
+    "onnx": (
+        "heatcli.network",
+        "heatcli.kernels.symbols",
+        "heatcli.kernels.written",
+        "heatcli.compiling",
+        "heatcli.forward",
+        "heatcli.runtime",
+    ),
     "google": ("heatcli.network",),
     "typer": ("heatcli.cli",),
     "click": ("heatcli.cli",),

@@ -11,6 +11,7 @@ from functools import singledispatchmethod
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
 
 from heatcli.kernels.protocol import SMALLEST, LinearMap, Quotient, Tensor, like
 from heatcli.kernels.symbols import Graph, Symbol
@@ -56,9 +57,12 @@ class GraphKernels:
 
     # constants and weights --------------------------------------------------------------------------------------------
 
-    def activations(self) -> dict[str, Symbol]:
-        """Return every tensor of the network by name."""
-        return {name: Symbol(self.graph, name, shape) for name, shape in self.shapes.items()}
+    def activations(self, source: str, dtype: str) -> dict[str, Symbol]:
+        """Return every tensor of the network by name; its input ``source``, of ``dtype``, as float32 like all others."""
+        symbols = {name: Symbol(self.graph, name, shape) for name, shape in self.shapes.items()}
+        if dtype != "float32":
+            symbols[source] = self.graph.symbol("Cast", [source], self.shapes[source], to=TensorProto.FLOAT)
+        return symbols
 
     def constant(self, value: Array) -> Symbol:
         array = np.asarray(value, np.float32)

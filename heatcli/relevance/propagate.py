@@ -23,6 +23,8 @@ from heatcli.relevance.vanishing import lossless
 
 Array = np.ndarray
 
+POOLS_FROM = 13
+"""From which operator set on sums over axes are written as they are here."""
 LARGEST_WALK = 64 << 20
 """Bytes that the largest tensor of one walk may take: more classes go down in several walks."""
 
@@ -156,8 +158,10 @@ class Propagator:
         if self.kernels.dtype == np.float32:
             shapes = self.network.shapes
             kernels = GraphKernels(graph, shapes, batched=self.kernels.batched, parts=self.kernels.parts)
-            walk = Walk(self.assignment, kernels, kernels.activations(), {})
-            names = {key: z.name for key, z in write_denominators(walk).items()}
+            walk = Walk(
+                self.assignment, kernels, kernels.activations(self.network.input.name, self.network.input.dtype), {}
+            )
+            names = {key: z.name for key, z in write_denominators(walk, pools=self.network.opset >= POOLS_FROM).items()}
         return graph, names
 
     def run(
@@ -227,13 +231,17 @@ class Propagator:
         )
 
 
-def write_denominators(walk: Walk) -> dict[str, Symbol]:
-    """Write the denominators of all layers that are linear in their inputs; return them by ``denominator_name``."""
+def write_denominators(walk: Walk, *, pools: bool) -> dict[str, Symbol]:
+    """Write the denominators of layers with learned weights; return them by ``denominator_name``.
+
+    With ``pools`` those of averages, sums and maxima are written too, for which the graph must have operator set 13.
+    """
     written = {}
     for layer in walk.assignment.network.layers:
         rule = walk.assignment.rules[layer.name]
-        pooled = isinstance(layer, MaxPooling) and walk.nonnegative(layer.inputs[0])
-        if isinstance(layer, Linear | Summation | AveragePooling | Reduction) or pooled:
+        largest = isinstance(layer, MaxPooling) and walk.nonnegative(layer.inputs[0])
+        fixed = isinstance(layer, Summation | AveragePooling | Reduction) or largest
+        if isinstance(layer, Linear) or (pools and fixed):
             for place, share in enumerate(rule.shares):
                 z = denominator(layer, share, walk)
                 if z is not None:

@@ -234,7 +234,7 @@ def test_denominators_written_for_onnxruntime_equal_those_computed_here(window, 
     bounds = (x - 1, x + 2)
     graph = Graph()
     kernels = GraphKernels(graph, {"x": x.shape, "y": y.shape}, batched=True, parts=WeightParts(np.float32))
-    symbol = kernels.activations()["x"]
+    symbol = kernels.activations("x", "float32")["x"]
     z = sum(kernels.map(layer, v).apply([a.of(symbol, bounds)]) for a, v in terms)
     z = z + kernels.constant(np.maximum(layer.bias, 0))
     proto = single.model([], {"x": x.shape}, {}, z.name)
