@@ -58,7 +58,7 @@ class GraphKernels:
     # constants and weights --------------------------------------------------------------------------------------------
 
     def activations(self, source: str, dtype: str) -> dict[str, Symbol]:
-        """Return every tensor of the network by name; its input ``source``, of ``dtype``, as float32 like all others."""
+        """Return every tensor of the network by name; its input ``source``, of ``dtype``, becomes float32."""
         symbols = {name: Symbol(self.graph, name, shape) for name, shape in self.shapes.items()}
         if dtype != "float32":
             symbols[source] = self.graph.symbol("Cast", [source], self.shapes[source], to=TensorProto.FLOAT)
