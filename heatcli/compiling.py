@@ -145,7 +145,7 @@ def _start(
 ) -> tuple[Symbol, Symbol]:
     """Write the relevance of the class scores, and its sum for every explanation; a gradient starts with 1."""
     graph, classes = kernels.graph, network.output.classes
-    logits = Symbol(graph, network.output.logits, network.shapes[network.output.logits])
+    logits = _real(network, graph, network.output.logits)
     scores: Tensor = kernels.reshape(logits, (1, classes))
     order = [f"{target}/scores", f"{target}/order"]
     graph.several("TopK", [scores.name, graph.integers(classes)], order, axis=1)
@@ -169,11 +169,16 @@ def _start(
     return kernels.reshape(top, logits.shape), kernels.total(begun)
 
 
+def _real(network: Network, graph: Graph, name: str) -> Symbol:
+    """Return a tensor of the network in float32, whatever it is in."""
+    return graph.symbol("Cast", [name], network.shapes[name], to=TensorProto.FLOAT)
+
+
 def _probabilities(network: Network, kernels: GraphKernels, scores: Symbol, activation: str) -> Symbol:
     """Write the probability of every class, as ``targets.probabilities`` computes it."""
     classes, graph = network.output.classes, kernels.graph
     if network.output.kind != "logits":
-        own = Symbol(graph, network.output.name, network.shapes[network.output.name])
+        own = _real(network, graph, network.output.name)
         values: Tensor = kernels.reshape(own, (1, classes))
         return np.exp(values) if network.output.kind == "log-softmax" else values
     if classes == 1 or activation == "sigmoid":
