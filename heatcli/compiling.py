@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnx.version_converter
 from onnx import TensorProto, helper, numpy_helper
 
 from heatcli import runtime
@@ -284,8 +283,10 @@ def _standard(model: onnx.ModelProto) -> None:
         helper.make_tensor_value_info(entry.name, entry.data_type, list(entry.dims)) for entry in elsewhere
     )
     model.ir_version = max(model.ir_version, 8)
+    from onnx import version_converter
+
     try:
-        converted = onnx.version_converter.convert_version(model, OPSET)
+        converted = version_converter.convert_version(model, OPSET)
     except Exception as error:  # its exceptions have no common base
         raise UnsupportedModel(
             f"the network's operator set {version} cannot be brought to {OPSET}: {runtime.reason(error)}"

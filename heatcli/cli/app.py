@@ -1,24 +1,86 @@
-"""The typer app: its commands, and what ``heatcli`` itself answers."""
+"""The commands of ``heatcli``, each imported when it is asked for, and what ``heatcli`` itself answers."""
 
 from __future__ import annotations
 
 import platform
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 
-from heatcli.cli.compile import compile_
-from heatcli.cli.explain import explain
-from heatcli.cli.inspect import inspect
-from heatcli.cli.models import models
+
+class Entry(NamedTuple):
+    """A command: where its function or its own app is, what it does in a line, and what stands below its help."""
+
+    module: str
+    name: str
+    short: str
+    epilog: str = ""
+
+
+COMMANDS = {
+    "explain": Entry(
+        "heatcli.cli.explain",
+        "explain",
+        "Write a heatmap for every picture: which pixels speak for the class, and how much.",
+        "Examples:\n\n"
+        "heatcli explain cat.jpg -m googlenet.onnx --preprocess caffe --labels words.txt\n\n"
+        "heatcli explain photos/ -m googlenet.onnx -o maps/ --target top-3\n\n"
+        "cat cat.jpg | heatcli explain - -m googlenet.onnx -o - > cat.png",
+    ),
+    "inspect": Entry(
+        "heatcli.cli.inspect",
+        "inspect",
+        "Show the layers of a model, the rule of each, and what was guessed.",
+        "Example: heatcli inspect googlenet.onnx",
+    ),
+    "compile": Entry(
+        "heatcli.cli.compile",
+        "compile_",
+        "Write the network and its explanation as one ONNX model.",
+        "Example: heatcli compile googlenet.onnx -o explainer.onnx --preprocess caffe",
+    ),
+    "models": Entry("heatcli.cli.models", "models", "Known models: list them, fetch them; describe your own."),
+}
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+class Commands(TyperGroup):
+    """The commands, listed without importing any of them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands' names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a command and return it, None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        entry = COMMANDS[cmd_name]
+        found = getattr(import_module(entry.module), entry.name)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(add_completion=False, rich_markup_mode="rich", context_settings=HELP)
+            alone.command(cmd_name, epilog=entry.epilog)(found)
+            found = alone
+        command: Any = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write what each command does in a line."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.short) for name, entry in COMMANDS.items()])
+
 
 app = typer.Typer(
     name="heatcli",
+    cls=Commands,
     help="Relevance heatmaps for ONNX image classifiers: which pixels speak for the class, and how much.",
     epilog="Example: heatcli explain cat.jpg --model googlenet.onnx --preprocess caffe",
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings=HELP,
 )
 
 
@@ -40,14 +102,3 @@ def heatcli(
     ] = False,
 ) -> None:
     """Relevance heatmaps for ONNX image classifiers: which pixels speak for the class, and how much."""
-
-
-app.command(
-    epilog="Examples:\n\n"
-    "heatcli explain cat.jpg -m googlenet.onnx --preprocess caffe --labels words.txt\n\n"
-    "heatcli explain photos/ -m googlenet.onnx -o maps/ --target top-3\n\n"
-    "cat cat.jpg | heatcli explain - -m googlenet.onnx -o - > cat.png",
-)(explain)
-app.command(epilog="Example: heatcli inspect googlenet.onnx")(inspect)
-app.command("compile", epilog="Example: heatcli compile googlenet.onnx -o explainer.onnx --preprocess caffe")(compile_)
-app.add_typer(models, name="models")

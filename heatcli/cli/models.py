@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from heatcli.known.registry import Known
 
 models = typer.Typer(
+    add_completion=False,
     help="Known models: list them, fetch them; describe your own.",
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
