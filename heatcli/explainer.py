@@ -8,15 +8,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from heatcli import methods, network
 from heatcli.errors import PictureError, UsageError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
-from heatcli.exporting import Written, write_explainer
 from heatcli.inputs import Bounds, Picture, Range, prepare, range_of
 from heatcli.known.locate import locate
 from heatcli.known.registry import labels as known_labels
@@ -32,6 +32,9 @@ from heatcli.planning import ENGINES, Choice, Plan, rules_for
 from heatcli.relevance.bounds import bounded_inputs
 from heatcli.runtime import providers
 from heatcli.targets import probabilities, ranked, wanted
+
+if TYPE_CHECKING:
+    from heatcli.exporting import Written
 
 Array = np.ndarray
 PRECISIONS: dict[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
@@ -213,6 +216,8 @@ class Explainer:
         with the NumPy engine on noise before it takes its place. Raises UnsupportedModel where the network has
         operations that are not standard ones, HeatcliError where the file would be too large or does not agree.
         """
+        from heatcli.exporting import write_explainer
+
         choice = Choice(
             methods.named(method),
             input_rule,
@@ -324,8 +329,10 @@ def load(
     path = locate(model)
     sides = preprocessing.parse_size(size) if size is not None else None
     order = layout.upper() if layout and layout not in ("flat", "tensor") else layout
-    read = network.read(path, size=sides, suggested=preprocessing.stated_size(path), layout=order)
-    sha256 = file.digest(path)
+    with ThreadPoolExecutor(1) as worker:  # hashing lets other threads run
+        digest = worker.submit(file.digest, path)
+        read = network.read(path, size=sides, suggested=preprocessing.stated_size(path), layout=order)
+        sha256 = digest.result()
     recognised = recognise(sha256)
     settled, notes = preprocessing.resolve(
         read.input,

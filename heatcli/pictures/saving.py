@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL.Image import Image
 
 from heatcli.errors import UsageError
 
-COMPRESSION = 3
-"""zlib's level: a third of the time of its usual 6, and photographs become 2 % larger."""
+PNG: dict[str, Any] = {"format": "PNG", "compress_level": 3, "compress_type": 3}
+"""zlib's run-length strategy: on overlays two thirds of the usual strategy's time, and a tenth smaller."""
 
 
 def save_png(image: Image, target: str | Path | BinaryIO) -> None:
@@ -21,17 +21,17 @@ def save_png(image: Image, target: str | Path | BinaryIO) -> None:
     a device or pipe is written directly. Raises UsageError where the path cannot be written.
     """
     if not isinstance(target, str | Path):
-        image.save(target, format="PNG", compress_level=COMPRESSION)
+        image.save(target, **PNG)
         return
     path = Path(target)
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            image.save(path, format="PNG", compress_level=COMPRESSION)
+            image.save(path, **PNG)
             return
         path = path.resolve()  # a link keeps pointing where it does; the file behind it is replaced
         passing = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
         try:
-            image.save(passing, format="PNG", compress_level=COMPRESSION)
+            image.save(passing, **PNG)
             passing.replace(path)
         finally:
             passing.unlink(missing_ok=True)
