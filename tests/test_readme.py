@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 
+import heatcli
 from heatcli.methods import METHODS
 from heatcli.relevance.rules import NAMES
 
@@ -96,6 +98,25 @@ def test_every_shell_line(newcomer: Path):
         assert done.returncode == 0, f"{after}\n{done.stderr}"
     written = {str(path.relative_to(newcomer)) for path in set(newcomer.rglob("*")) - before}
     assert {"two_frogs.heatmap.png", "cat.heatmap.png", "maps/records.jsonl", "cat.png"} <= written
+
+
+def test_the_compiled_explainer_in_plain_onnxruntime(newcomer: Path):
+    """The example needs nothing of heatcli, and finds the frogs where heatcli does."""
+    (code,) = [block for block in re.findall(r"^```python\n(.*?)^```", README, re.M | re.S) if "onnxruntime" in block]
+    assert "heatcli" not in code
+    (line,) = [line for line in shell_lines() if line.startswith("heatcli compile ")]
+    for command in (line.split(), [sys.executable, "-c", code]):
+        done = subprocess.run(command, cwd=newcomer, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+    with PIL.Image.open(newcomer / "heatmap.png") as drawn:
+        shades = np.asarray(drawn, np.float64)
+    explained = heatcli.load(newcomer / "models/emoji_scenes/emoji_scenes.onnx").explain(
+        newcomer / "sample_images" / "two_frogs.png"
+    )
+    assert shades.shape == explained.heatmap.shape
+    assert (
+        np.corrcoef(shades.reshape(-1), explained.heatmap.reshape(-1))[0, 1] > 0.9
+    )  # the picture is resized otherwise
 
 
 def test_links_lead_somewhere():
