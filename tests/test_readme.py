@@ -116,7 +116,7 @@ def test_the_compiled_explainer_in_plain_onnxruntime(newcomer: Path):
     assert shades.shape == explained.heatmap.shape
     assert (
         np.corrcoef(shades.reshape(-1), explained.heatmap.reshape(-1))[0, 1] > 0.9
-    )  # the picture is resized otherwise
+    )
 
 
 def test_links_lead_somewhere():

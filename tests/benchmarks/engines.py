@@ -176,7 +176,7 @@ def versions() -> dict[str, str | None]:
 
 def write(path: Path, figures: dict) -> None:
     """Write the figures as JSON, whole or not at all."""
-    from heatcli.batch.writing import replacing
+    from heatcli.replacing import replacing
 
     with replacing(path) as stream:
         stream.write(json.dumps(figures, indent=1).encode())
@@ -216,8 +216,7 @@ def measure(case: Case, rounds: int) -> list[Entry]:
             if entry.name not in runs:
                 continue
             time.sleep(PAUSE)
-            if entry.name == BASELINE:
-                runs[entry.name]()  # wakes the threads and warms the caches: the strictest baseline
+            runs[entry.name]()  # wakes the threads and warms the caches, for everyone alike
             seconds, done = timed(runs[entry.name])
             if turn:  # the first turn fills caches
                 entry.seconds.append(seconds)
