@@ -56,8 +56,8 @@ def open_session(
     all; ``threads`` bounds the threads inside one operation (None: as many as onnxruntime likes); ``write_to`` has the
     optimised model written there, its constants of ``LARGE`` bytes or more beside it in ``NAME.data``; ``without``
     names optimisers to leave out; ``folder`` is where external data of a model given as bytes lies; ``provider`` is
-    one of ``PROVIDERS``, with the CPU for what it cannot do; ``spinning`` lets threads wait busily for more work, which
-    takes a core from whatever comes next. Raises UnreadableModel with onnxruntime's reason in one
+    one of ``PROVIDERS``, with the CPU for what it cannot do; ``spinning`` lets threads wait busily for the next
+    run, which takes a core from whatever comes between. Raises UnreadableModel with onnxruntime's reason in one
     line.
     """
     options = ort.SessionOptions()
@@ -66,7 +66,7 @@ def open_session(
     # Weights packed for matrix products save nothing on single pictures, and double large ones in memory.
     options.add_session_config_entry("session.disable_prepacking", "1")
     if not spinning:
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.force_spinning_stop", "1")
     if threads is not None:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

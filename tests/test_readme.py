@@ -114,9 +114,7 @@ def test_the_compiled_explainer_in_plain_onnxruntime(newcomer: Path):
         newcomer / "sample_images" / "two_frogs.png"
     )
     assert shades.shape == explained.heatmap.shape
-    assert (
-        np.corrcoef(shades.reshape(-1), explained.heatmap.reshape(-1))[0, 1] > 0.9
-    )
+    assert np.corrcoef(shades.reshape(-1), explained.heatmap.reshape(-1))[0, 1] > 0.9
 
 
 def test_links_lead_somewhere():

@@ -15,6 +15,8 @@ one class of it. Use a quiet machine: torch's threads wait for each other, and s
 
 from __future__ import annotations
 
+import heatcli  # noqa: F401, I001 - before NumPy, as in the command: it settles how NumPy's threads wait
+
 import argparse
 import json
 import os
