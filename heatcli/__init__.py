@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from heatcli.errors import HeatcliError, ModelError, PictureError, UsageError
 
-# NumPy's OpenBLAS reads this when it is loaded: after a product its threads wait busily for 2^N processor cycles. Half a
-# millisecond reaches from product to product; its usual 30 take a core from the forward pass that comes next.
+# NumPy's OpenBLAS reads this when it is loaded: after a product its threads wait busily for 2^N processor cycles. Half
+# a millisecond reaches from product to product; its usual 30 take a core from the forward pass that comes next.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 if TYPE_CHECKING:

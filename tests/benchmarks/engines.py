@@ -15,8 +15,6 @@ one class of it. Use a quiet machine: torch's threads wait for each other, and s
 
 from __future__ import annotations
 
-import heatcli  # noqa: F401, I001 - before NumPy, as in the command: it settles how NumPy's threads wait
-
 import argparse
 import json
 import os
@@ -125,6 +123,8 @@ def main(given: Sequence[str] | None = None) -> int:
     options = arguments(given)
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(options.threads)  # read when NumPy is imported, hence the late imports
+    import heatcli  # noqa: F401 - before NumPy, as in the command: it settles how NumPy's threads wait
+
     warnings.simplefilter("ignore")  # of torch's exporter and captum's hooks
     try:
         for package in ("torch", PEER):
