@@ -240,27 +240,13 @@ def _assemble(
     proto.name = "explainer"
     model.ir_version = max(model.ir_version, 8)
     model.producer_name = "heatcli"
-    _prune(proto)
+    runtime.prune(proto, [entry.name for entry in (*proto.output, *proto.input)])  # sums of single layers go
 
 
 def _large(model: onnx.ModelProto, graph: Graph) -> dict[str, Array]:
     """Return the constants that stand in the model as placeholders."""
     present = {entry.name for entry in model.graph.initializer}
     return {name: value for name, value in graph.constants.items() if value.nbytes >= runtime.LARGE and name in present}
-
-
-def _prune(graph: onnx.GraphProto) -> None:
-    """Drop nodes and constants that no output hangs on, such as sums of single layers."""
-    wanted = {entry.name for entry in graph.output} | {entry.name for entry in graph.input}
-    kept = []
-    for node in reversed(graph.node):
-        if any(name in wanted for name in node.output):
-            wanted.update(node.input)
-            kept.append(node)
-    constants = [entry for entry in graph.initializer if entry.name in wanted]
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(reversed(kept))
-    graph.initializer.extend(constants)
 
 
 # the network's own part -----------------------------------------------------------------------------------------------

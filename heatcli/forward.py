@@ -45,7 +45,7 @@ class Forward:
         wanted = (*head, *activations, *self.named.values())
         self.names = tuple(dict.fromkeys(name for name in wanted if name != network.input.name))
         self._captures_input = network.input.name in activations
-        _prune(graph.graph, self.names)
+        runtime.prune(graph.graph, self.names)
         del graph.graph.output[:]
         graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self.names)
         present = {entry.name for entry in graph.graph.initializer if entry.external_data}
@@ -73,17 +73,3 @@ class Forward:
         if self._captures_input:
             values[spec.name] = x
         return values | {key: values[name] for key, name in self.named.items()}
-
-
-def _prune(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:
-    """Drop nodes and constants that ``outputs`` do not hang on."""
-    wanted = set(outputs)
-    kept = []
-    for node in reversed(graph.node):
-        if any(name in wanted for name in node.output):
-            wanted.update(node.input)
-            kept.append(node)
-    constants = [entry for entry in graph.initializer if entry.name in wanted]
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(reversed(kept))
-    graph.initializer.extend(constants)

@@ -19,7 +19,7 @@ from heatcli.pictures.layouts import Form
 from heatcli.relevance.bounds import bounded_inputs, first_layers
 from heatcli.relevance.composites import assign
 from heatcli.relevance.ledger import Ledger
-from heatcli.relevance.propagate import Assignment, Propagator
+from heatcli.relevance.propagate import Assignment, Propagator, walks_together
 from heatcli.relevance.rules import GRADIENT, Rule
 from heatcli.targets import ranked
 
@@ -168,7 +168,8 @@ class CompiledPlan(Plan):
         """Run network and walk; a network whose batch cannot be told apart is run once for every class."""
         names = self._compiled.names
         outputs = [*self._names, names["relevance"], names["ledger"]]
-        together = [list(wanted)] if self._compiled.several else [[entry] for entry in wanted]
+        most = walks_together(self.network) if self._compiled.several else 1
+        together = [list(wanted[begin : begin + most]) for begin in range(0, len(wanted), most)]
         runs = [
             runtime.run(
                 self._session, outputs, {self.network.input.name: x, names["target"]: np.asarray(entry, np.int64)}
@@ -177,7 +178,7 @@ class CompiledPlan(Plan):
         ]
         values = dict(zip(self._names, runs[0], strict=False))
         if self._compiled.several:
-            maps = [run[-2][place : place + 1] for run in runs for place in range(len(wanted))]
+            maps = [run[-2][place : place + 1] for run in runs for place in range(len(run[-2]))]
         else:
             maps = [run[-2] for run in runs]
         scores = np.asarray(values[self.network.output.logits], np.float32).reshape(-1)

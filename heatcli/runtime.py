@@ -5,7 +5,7 @@ onnxruntime raises half a dozen exception types without a common public base, so
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,20 @@ def placeholder(name: str, value: Array) -> onnx.TensorProto:
 def initializer(name: str, value: Array) -> onnx.TensorProto:
     """Return an initializer that holds a small constant itself, and stands for a large one."""
     return placeholder(name, value) if value.nbytes >= LARGE else onnx.numpy_helper.from_array(value, name)
+
+
+def prune(graph: onnx.GraphProto, names: Iterable[str]) -> None:
+    """Drop nodes and constants that none of the tensors ``names`` hangs on."""
+    wanted = set(names)
+    kept = []
+    for node in reversed(graph.node):
+        if any(name in wanted for name in node.output):
+            wanted.update(node.input)
+            kept.append(node)
+    constants = [entry for entry in graph.initializer if entry.name in wanted]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(reversed(kept))
+    graph.initializer.extend(constants)
 
 
 def run(session: ort.InferenceSession, outputs: Sequence[str], feeds: dict[str, Array]) -> list[Array]:

@@ -252,3 +252,17 @@ def test_old_operator_sets_are_brought_up(tmp_path):
     assert proto.opset_import[0].version >= 17
     onnx.checker.check_model(proto)
     assert written.size <= 2.2 * path.stat().st_size
+
+
+def test_many_targets_go_down_in_several_walks(monkeypatch):
+    """Memory is bounded: what does not fit into one walk goes into the next, in both engines."""
+    from heatcli.relevance import propagate
+
+    numpy, compiled = engines(EMOJI)
+    x = noise(numpy)
+    whole = numpy.explain_targets(x, targets=("top-7",), range=(-2, 2))
+    monkeypatch.setattr(propagate, "LARGEST_WALK", 3 * 4 * max(np.prod(s) for s in numpy.network.shapes.values()))
+    assert propagate.walks_together(numpy.network) == 3
+    for explainer in (numpy, compiled):
+        for one, other in zip(whole, explainer.explain_targets(x, targets=("top-7",), range=(-2, 2)), strict=True):
+            agree(one, other)

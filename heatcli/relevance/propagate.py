@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -183,8 +184,7 @@ class Propagator:
         arrays |= {name: value.astype(dtype) for name, value in values.items() if value.dtype.kind in "iu"}
         walk = Walk(self.assignment, self.kernels, arrays, arrays)
         shapes = self.network.shapes
-        most = max(1, LARGEST_WALK // (dtype.itemsize * max(int(np.prod(shape)) for shape in shapes.values())))
-        together = most if self.kernels.batched else 1
+        together = walks_together(self.network, dtype.itemsize) if self.kernels.batched else 1
         found: list[tuple[Array, Ledger]] = []
         for begin in range(0, len(targets), together):
             chosen, put_in = list(targets[begin : begin + together]), np.asarray(starts[begin : begin + together])
@@ -229,6 +229,11 @@ class Propagator:
             lost=sum(entry.lost for entry in entries),
             layers=entries,
         )
+
+
+def walks_together(network: Network, itemsize: int = 4) -> int:
+    """Return how many classes go down in one walk, with numbers of ``itemsize`` bytes."""
+    return max(1, LARGEST_WALK // (itemsize * max(math.prod(shape) for shape in network.shapes.values())))
 
 
 def write_denominators(walk: Walk, *, pools: bool) -> dict[str, Symbol]:
