@@ -229,7 +229,6 @@ def _assemble(
         proto.node.append(helper.make_node("Identity", [symbol.name], [names[name]], name=names[name]))
     proto.initializer.extend(runtime.initializer(*entry) for entry in graph.constants.items())
     proto.input.append(helper.make_tensor_value_info(names["target"], TensorProto.INT64, ["targets" if several else 1]))
-    proto.initializer.append(numpy_helper.from_array(np.full(1, -1, np.int64), names["target"]))
     for entry in proto.output:
         if entry.name in network.shapes and entry.type.HasField("tensor_type"):
             shape = network.shapes[entry.name]

@@ -74,7 +74,6 @@ def write_explainer(
     with replacing(path) as stream:
         stream.write(content)
     inputs = tuple((entry.name, entry.type, tuple(entry.shape)) for entry in session.get_inputs())
-    inputs += tuple((e.name, e.type, tuple(e.shape)) for e in session.get_overridable_initializers())
     outputs = tuple((entry.name, entry.type, tuple(entry.shape)) for entry in session.get_outputs())
     return Written(path, len(content), difference, inputs, outputs, compiled.open_batch, tuple(notes))
 
@@ -110,8 +109,9 @@ def agrees_in_batches(compiled: Compiled, plan: Plan, x: Array) -> bool:
     other = np.ascontiguousarray(x[..., ::-1])
     try:
         session = open_compiled(compiled, (), threads=None, provider="cpu")
-        both = runtime.run(session, names, {plan.network.input.name: np.concatenate([x, other])})
-        alone = [runtime.run(session, names, {plan.network.input.name: one}) for one in (x, other)]
+        name, best = plan.network.input.name, {compiled.names["target"]: np.array([-1], np.int64)}
+        both = runtime.run(session, names, {name: np.concatenate([x, other]), **best})
+        alone = [runtime.run(session, names, {name: one, **best}) for one in (x, other)]
     except HeatcliError:
         return False
     for together, *single in zip(both, *alone, strict=True):

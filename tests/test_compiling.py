@@ -146,7 +146,7 @@ def test_plain_onnxruntime(explainer):
     numpy = heatcli.load(EMOJI)
     x = np.concatenate([noise(numpy, seed, -1, 1) for seed in range(3)])
     name = numpy.network.input.name
-    scores, relevance, heatmap, ledger = session.run(None, {name: x})
+    scores, relevance, heatmap, ledger = session.run(None, {name: x, "target": np.array([-1])})
     assert scores.shape[0] == relevance.shape[0] == heatmap.shape[0] == ledger.shape[0] == 3
     for place in range(3):
         expected = numpy.explain(x[place : place + 1], range=(-1, 1))
@@ -172,7 +172,8 @@ def test_targets(explainer):
         np.testing.assert_allclose(several[place], run(x[:1], target)[0], atol=1e-5 * max(1e-9, np.abs(several).max()))
     one_each, for_all = run(x, 4, 2, 3), run(x, 2)
     np.testing.assert_allclose(one_each[1], for_all[1], atol=1e-5 * max(1e-9, np.abs(for_all).max()))
-    scores = session.run([network.output.name], {network.input.name: x[:1]})[0][0]
+    feeds = {network.input.name: x[:1], "target": np.array([-1])}
+    scores = session.run([network.output.name], feeds)[0][0]
     order = np.argsort(-scores)
     np.testing.assert_array_equal(run(x[:1], -3)[0], run(x[:1], int(order[2]))[0])
 
