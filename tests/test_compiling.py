@@ -16,7 +16,7 @@ from heatcli.errors import HeatcliError, UnsupportedModel, UsageError
 from heatcli.methods import METHODS
 from tests import light_models, single
 
-EMOJI = "models/emoji_scenes/emoji_scenes.onnx"
+EMOJI = str(Path(__file__).resolve().parent.parent / "models" / "emoji_scenes" / "emoji_scenes.onnx")
 TRAINED = (
     "bvlc_googlenet_opset8",
     "squeezenet_v1.1_caffe_opset9",
