@@ -118,6 +118,7 @@ def compile_walk(
         outputs["heatmap"] = (_heatmap(kernels, relevance, form), (axis, *form.size))
     outputs["ledger"] = (ledger, (axis, 5))
     _assemble(model, network, graph, names, outputs, open_batch=open_batch, several=several)
+    del model.metadata_props[:]
     for key, value in {**network.metadata, **metadata}.items():
         model.metadata_props.add(key=key, value=value)
     return Compiled(model, network.weights | _large(model, graph), names, several, open_batch)
@@ -142,22 +143,26 @@ def open_compiled(compiled: Compiled, outputs: Iterable[str], *, threads: int | 
 def _start(
     network: Network, kernels: GraphKernels, target: str, evidence: str, activation: str, *, gradient: bool
 ) -> tuple[Symbol, Symbol]:
-    """Write the relevance of the class scores, and its sum for every explanation; a gradient starts with 1."""
+    """Write the relevance of the class scores, and its sum for every explanation; a gradient starts with 1.
+
+    Class and rank are looked up in a list of all places, which fails in every runtime where they are not in it.
+    """
     graph, classes = kernels.graph, network.output.classes
-    logits = _real(network, graph, network.output.logits)
+    logits = graph.real(network.output.logits, network.shapes[network.output.logits])
     scores: Tensor = kernels.reshape(logits, (1, classes))
     order = [f"{target}/scores", f"{target}/order"]
     graph.several("TopK", [scores.name, graph.integers(classes)], order, axis=1)
     row = graph.node("Unsqueeze", [target, graph.integers(1)])
+    zero, places = graph.constant(np.asarray(0, np.int64)), graph.integers(*range(classes))
+    ranking = graph.node("Less", [row, zero])
     rank = graph.node("Sub", [graph.node("Neg", [row]), graph.integers(1)])
-    zero, last = graph.constant(np.asarray(0, np.int64)), graph.constant(np.asarray(classes - 1, np.int64))
-    rank = graph.node("Min", [graph.node("Max", [rank, zero]), last])
+    rank = graph.node("Gather", [places, graph.node("Where", [ranking, rank, zero])])
     # The class at that rank: where place equals rank, by a sum over all places, which lets pictures and targets meet.
-    at_rank = graph.node("Equal", [graph.integers(*range(classes)), rank])
+    at_rank = graph.node("Equal", [places, rank])
     ranked = graph.node("Where", [at_rank, order[1], zero])
     best = graph.node("ReduceSum", [ranked, graph.integers(1)], keepdims=1)
-    chosen = graph.node("Where", [graph.node("Less", [row, zero]), best, row])
-    hit: Tensor = graph.symbol("Equal", [graph.integers(*range(classes)), chosen], (1, classes))
+    chosen = graph.node("Gather", [places, graph.node("Where", [ranking, best, row])])
+    hit: Tensor = graph.symbol("Equal", [places, chosen], (1, classes))
     values: Tensor = np.maximum(scores, 0)
     if evidence == "one":
         values = kernels.constant(np.ones((1, classes)))
@@ -168,16 +173,11 @@ def _start(
     return kernels.reshape(top, logits.shape), kernels.total(begun)
 
 
-def _real(network: Network, graph: Graph, name: str) -> Symbol:
-    """Return a tensor of the network in float32, whatever it is in."""
-    return graph.symbol("Cast", [name], network.shapes[name], to=TensorProto.FLOAT)
-
-
 def _probabilities(network: Network, kernels: GraphKernels, scores: Symbol, activation: str) -> Symbol:
     """Write the probability of every class, as ``targets.probabilities`` computes it."""
     classes, graph = network.output.classes, kernels.graph
     if network.output.kind != "logits":
-        own = _real(network, graph, network.output.name)
+        own = graph.real(network.output.name, network.shapes[network.output.name])
         values: Tensor = kernels.reshape(own, (1, classes))
         return np.exp(values) if network.output.kind == "log-softmax" else values
     if classes == 1 or activation == "sigmoid":

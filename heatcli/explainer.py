@@ -134,12 +134,7 @@ class Explainer:
 
         With ``layers`` an explanation keeps the relevance of every layer's output too.
         """
-        rules = (rules,) if isinstance(rules, str) else tuple(rules)
-        choice = Choice(methods.named(method), input_rule, rules, pool, biases, evidence)
-        _known("biases", biases, ("neurons", "ignore"))
-        _known("evidence", evidence, ("logit", "one", "probability"))
-        if evidence != "logit" and not choice.method.conserves:
-            raise UsageError(f"--evidence does not go with {method}, which shares nothing out")
+        choice = _choice(method, input_rule, rules, pool, biases, evidence)
         given = self.range if range is None else range
         prepared = prepare(picture, self.network.input, self.preprocessing, given)
         plan = self._plan_for(choice, prepared.bounds)
@@ -159,7 +154,7 @@ class Explainer:
         settings = {
             "method": method,
             "input_rule": plan.input_rule,
-            "rules": list(rules),
+            "rules": list(choice.rules),
             "range": _plain(prepared.bounds),
             "pool": pool or plan.method.composite.pool.name,
             "biases": biases,
@@ -218,16 +213,7 @@ class Explainer:
         """
         from heatcli.exporting import write_explainer
 
-        choice = Choice(
-            methods.named(method),
-            input_rule,
-            (rules,) if isinstance(rules, str) else tuple(rules),
-            pool,
-            biases,
-            evidence,
-        )
-        _known("biases", biases, ("neurons", "ignore"))
-        _known("evidence", evidence, ("logit", "one", "probability"))
+        choice = _choice(method, input_rule, rules, pool, biases, evidence)
         given = self.range if range is None else range
         known = self.preprocessing.bounds() if self.preprocessing else None
         bounds = known if given is None else range_of(given, self.network.input)
@@ -387,6 +373,18 @@ def _labels(labels: str | Path | Sequence[str] | None, model: Path, classes: int
 def _plain(bounds: Bounds | None) -> list[list[float]] | None:
     """Return the range for the record, one number or one a channel."""
     return None if bounds is None else [[float(value) for value in bound.reshape(-1)[:8]] for bound in bounds]
+
+
+def _choice(
+    method: str, input_rule: str | None, rules: Sequence[str], pool: str | None, biases: str, evidence: str
+) -> Choice:
+    """Return what the user settled about a method; raises UsageError for what is not known or does not go together."""
+    chosen = methods.named(method)
+    _known("biases", biases, ("neurons", "ignore"))
+    _known("evidence", evidence, ("logit", "one", "probability"))
+    if evidence != "logit" and not chosen.conserves:
+        raise UsageError(f"--evidence does not go with {method}, which shares nothing out")
+    return Choice(chosen, input_rule, (rules,) if isinstance(rules, str) else tuple(rules), pool, biases, evidence)
 
 
 def _known(option: str, value: str, known: tuple[str, ...]) -> None:

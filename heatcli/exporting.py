@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from heatcli.compiling import Compiled, open_compiled
 from heatcli.errors import HeatcliError, UsageError
 from heatcli.explanation import ClassScore
 from heatcli.inputs import Bounds
+from heatcli.network.layers import InputSpec
 from heatcli.pictures.layouts import Form
 from heatcli.planning import Plan
 from heatcli.replacing import replacing
+from heatcli.targets import probabilities
 
 Array = np.ndarray
 
@@ -29,13 +32,14 @@ TOLERANCE = 1e-4
 class Written:
     """An explainer that was written: where, how large in bytes, and how far it is from the NumPy engine.
 
-    ``inputs`` and ``outputs`` are (name, type, shape) as onnxruntime tells them; ``open_batch`` says that the number of
-    pictures is open, ``notes`` what the user must know.
+    ``difference`` is a share of the largest relevance, None where there was none to compare. ``inputs`` and ``outputs``
+    are (name, type, shape) as onnxruntime tells them; ``open_batch`` says that the number of pictures is open,
+    ``notes`` what the user must know.
     """
 
     path: Path
     size: int
-    difference: float
+    difference: float | None
     inputs: tuple[tuple[str, str, tuple[Any, ...]], ...]
     outputs: tuple[tuple[str, str, tuple[Any, ...]], ...]
     open_batch: bool
@@ -55,8 +59,8 @@ def write_explainer(
         "shape. heatmap: relevance summed over channels. ledger: start, pixels, biases, constants, lost."
     )
     notes = list(plan.warnings)
-    x = noise(plan, bounds)
     compiled = plan.compile(metadata, form, open_batch=True)
+    x, expected = example(plan, bounds)
     if compiled.open_batch and not agrees_in_batches(compiled, plan, x):
         compiled = plan.compile(metadata, form)
     if not compiled.open_batch:
@@ -64,8 +68,16 @@ def write_explainer(
     if form is None:
         notes.append("the input is no picture: there is no output heatmap")
     session = open_compiled(compiled, (), threads=None, provider="cpu")
-    difference = apart(session, compiled, plan, x)
-    if not difference <= TOLERANCE:
+    difference = apart(session, compiled, x, expected)
+    if difference is None:  # a walk that starts with 1 tells more than one that starts with nothing
+        unit = plan.with_evidence("one")
+        x, expected = example(unit, bounds)
+        begun = unit.compile(metadata, form)
+        difference = apart(open_compiled(begun, (), threads=None, provider="cpu"), begun, x, expected)
+        notes.append("no class has evidence on noise or plain colours: what was compared is a relevance of 1")
+    if difference is None:
+        notes.append("no relevance reaches the input: the check had nothing to compare")
+    elif not difference <= TOLERANCE:
         raise HeatcliError(
             f"the explainer differs from the NumPy engine by {difference:.1e} of the largest relevance; nothing is "
             "written. Please report this network"
@@ -83,24 +95,40 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def noise(plan: Plan, bounds: Bounds | None) -> Array:
-    """Return an input with values all over its range."""
-    spec = plan.network.input
-    low, high = (np.asarray(-1.0), np.asarray(1.0)) if bounds is None else bounds
-    return np.random.default_rng(0).uniform(low, high, spec.shape).astype(spec.dtype)
-
-
-def apart(session: runtime.Session, compiled: Compiled, plan: Plan, x: Array) -> float:
-    """Return how far the explainer is from the NumPy engine on ``x``, as a share of the largest relevance."""
+def example(plan: Plan, bounds: Bounds | None) -> tuple[Array, Array]:
+    """Return an input and what the NumPy engine says to its best class: the first of a few that has any relevance."""
     network = plan.network
-    values = plan.forward(x, [-1])
-    scores = np.asarray(values[network.output.logits], np.float32).reshape(-1)
-    best = int(scores.argmax())
-    walked = plan.walk(values, x, [ClassScore(best, None, float(scores[best]), 1.0)])[0]
-    feeds = {network.input.name: x, compiled.names["target"]: np.array([best], np.int64)}
+    for x in inputs_within(network.input, bounds):
+        values = plan.forward(x, [-1])
+        scores = np.asarray(values[network.output.logits], np.float32).reshape(-1)
+        chances = probabilities(scores, values[network.output.name], network.output.kind, plan.activation)
+        best = int(scores.argmax())
+        explained = ClassScore(best, None, float(scores[best]), float(chances[best]))
+        relevance = plan.walk(values, x, [explained])[0].relevance
+        if relevance.any():
+            break
+    return x, relevance
+
+
+def inputs_within(spec: InputSpec, bounds: Bounds | None) -> Iterator[Array]:
+    """Yield inputs within ``bounds``: noise, then plain colours from dark to bright."""
+    low, high = (np.asarray(-1.0), np.asarray(1.0)) if bounds is None else bounds
+    yield np.random.default_rng(0).uniform(low, high, spec.shape).astype(spec.dtype)
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        yield np.broadcast_to(low + share * (high - low), spec.shape).astype(spec.dtype)
+
+
+def apart(session: runtime.Session, compiled: Compiled, x: Array, expected: Array) -> float | None:
+    """Return how far the explainer is from ``expected`` on ``x``, as a share of the largest relevance, None if it is 0.
+
+    Nothing was expected and something came: that is infinitely far.
+    """
+    feeds = {session.get_inputs()[0].name: x, compiled.names["target"]: np.array([-1], np.int64)}
     (relevance,) = runtime.run(session, [compiled.names["relevance"]], feeds)
-    largest = float(np.abs(walked.relevance).max())
-    return float(np.abs(relevance - walked.relevance).max()) / largest if largest else float(np.abs(relevance).max())
+    largest = float(np.abs(expected).max())
+    if not largest:
+        return math.inf if np.any(relevance) else None
+    return float(np.abs(relevance - expected).max()) / largest
 
 
 def agrees_in_batches(compiled: Compiled, plan: Plan, x: Array) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -138,6 +139,12 @@ class Plan:
         if not np.isfinite(relevance).all():
             raise HeatcliError("the relevance is not finite; try another method or rule")
         return Walked(relevance, ledger, (*self.warnings, *(doubts(ledger) if self.conserves else ())))
+
+    def with_evidence(self, evidence: str) -> Self:
+        """Return the same plan with something else put in at the top; both share the session."""
+        other = copy.copy(self)
+        other.evidence = evidence
+        return other
 
     def compile(self, metadata: Mapping[str, str], form: Form | None = None, *, open_batch: bool = False) -> Compiled:
         """Write network and walk as one graph; ``form`` is the picture that the input holds, for the heatmap."""

@@ -27,7 +27,7 @@ BELOW = {
         *("relevance", "runtime", "targets"),
     },
     "known": {"pictures"},
-    "exporting": {"compiling", "explanation", "inputs", "pictures", "planning", "replacing", "runtime"},
+    "exporting": {"compiling", "explanation", "inputs", "pictures", "planning", "replacing", "runtime", "targets"},
     "replacing": set(),
     "compiling": {"kernels", "methods", "pictures", "relevance", "runtime"},
     "planning": {"compiling", "pictures", "runtime", "targets", "explanation", "forward", "methods", "relevance"},
@@ -53,7 +53,6 @@ KNOWN_TO = {
     "onnx": (
         "heatcli.network",
         "heatcli.kernels.symbols",
-        "heatcli.kernels.written",
         "heatcli.compiling",
         "heatcli.forward",
         "heatcli.runtime",

@@ -267,3 +267,54 @@ def test_many_targets_go_down_in_several_walks(monkeypatch):
     for explainer in (numpy, compiled):
         for one, other in zip(whole, explainer.explain_targets(x, targets=("top-7",), range=(-2, 2)), strict=True):
             agree(one, other)
+
+
+@pytest.mark.parametrize("evidence", ["logit", "one", "probability"])
+def test_every_kind_of_evidence_can_be_written(tmp_path, evidence):
+    """The check before writing puts in what the graph puts in."""
+    path = tmp_path / "explainer.onnx"
+    written = heatcli.load(EMOJI).compile(path, evidence=evidence)
+    assert written.difference is not None
+    numpy = heatcli.load(EMOJI, range=(-1, 1))
+    x = noise(numpy, low=-1, high=1)
+    feeds = {numpy.network.input.name: x, "target": np.array([-1])}
+    (relevance,) = onnxruntime.InferenceSession(path).run(["relevance"], feeds)
+    expected = numpy.explain(x, evidence=evidence).relevance
+    assert np.abs(relevance[0] - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("target", [24, 1000, -25])
+def test_a_class_that_is_not_there(explainer, target):
+    """An error, and no empty map."""
+    _, path = explainer
+    session = onnxruntime.InferenceSession(path)
+    feeds = {session.get_inputs()[0].name: np.zeros((1, 3, 128, 128), np.float32), "target": np.array([target])}
+    with pytest.raises(Exception, match="out of data bounds"):
+        session.run(None, feeds)
+
+
+@pytest.mark.parametrize(("weight", "note"), [(1, "a relevance of 1"), (0, "nothing to compare")])
+def test_what_the_check_compared_is_told(tmp_path, weight, note):
+    """A network without a positive score anywhere has only empty maps, one without weights none at all."""
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["product"]),
+        helper.make_node("Add", ["product", "b"], ["y"]),
+    ]
+    constants = {"w": np.full((12, 3), weight, np.float32), "b": np.full(3, -1e6, np.float32)}
+    path = tmp_path / "negative.onnx"
+    onnx.save(single.model(nodes, {"x": (1, 3, 2, 2)}, constants, "y"), path)
+    written = heatcli.load(path, range=(-1, 1)).compile(tmp_path / "explainer.onnx")
+    assert (written.difference is None) == (weight == 0)
+    assert any(note in entry for entry in written.notes)
+
+
+def test_metadata_is_stated_once(tmp_path):
+    proto = onnx.load(EMOJI)
+    proto.metadata_props.add(key="author", value="somebody")
+    model = tmp_path / "model.onnx"
+    onnx.save(proto, model)
+    heatcli.load(model, range=(-1, 1)).compile(tmp_path / "explainer.onnx")
+    keys = [entry.key for entry in onnx.load(tmp_path / "explainer.onnx").metadata_props]
+    assert len(keys) == len(set(keys))
+    assert "author" in keys

@@ -104,7 +104,8 @@ def _show(written: Written, model: int, console: Console) -> None:
             console.print(Text(f"{title if place == 0 else '':8} {clean(name)}  {kind} {sides}"))
     share = f"{written.size / model:.2f} × the model" if model else ""
     console.print(Text(f"{'size':8} {written.size / 1e6:.1f} MB, {share}"))
-    console.print(Text(f"{'checked':8} differs from the NumPy engine by {written.difference:.0e} of the maximum"))
+    if written.difference is not None:
+        console.print(Text(f"{'checked':8} differs from the NumPy engine by {written.difference:.0e} of the maximum"))
     for note in written.notes:
         console.print(Text(f"Note: {clean(note)}"))
 

@@ -44,6 +44,8 @@ ELEMENTWISE = {
     np.logical_not: "Not",
     np.invert: "Not",
 }
+SMALL = 64
+"""Constants of up to so many numbers are compared by value."""
 TRUTHS = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", "Or", "Not")
 """Operations whose result is true or false."""
 
@@ -57,15 +59,14 @@ class Graph:
         self.constants: dict[str, Array] = {}
         self._written: dict[tuple[Any, ...], str] = {}
 
-    def node(self, operation: str, inputs: Sequence[str], *, output: str | None = None, **attributes: Any) -> str:
+    def node(self, operation: str, inputs: Sequence[str], **attributes: Any) -> str:
         """Return the name of the output of a node, which is written if it is not there yet."""
         key = (operation, tuple(inputs), tuple(sorted((k, _frozen(v)) for k, v in attributes.items())))
-        if output is None and key in self._written:
-            return self._written[key]
-        name = output or f"heatcli/{operation}/{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operation, list(inputs), [name], name=name, **attributes))
-        self._written.setdefault(key, name)
-        return name
+        if key not in self._written:
+            name = f"heatcli/{operation}/{len(self.nodes)}"
+            self.nodes.append(helper.make_node(operation, list(inputs), [name], name=name, **attributes))
+            self._written[key] = name
+        return self._written[key]
 
     def several(self, operation: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
         """Write a node with several outputs."""
@@ -74,11 +75,12 @@ class Graph:
     def constant(self, value: Array) -> str:
         """Keep a constant and return its name; small equal ones are kept once."""
         value = np.asarray(value)
-        key = ("", value.dtype.str, value.shape, value.tobytes() if value.size <= 64 else id(value))
-        if key not in self._written:
-            self._written[key] = f"heatcli/constant/{len(self.constants)}"
-            self.constants[self._written[key]] = np.ascontiguousarray(value).reshape(value.shape)
-        return self._written[key]
+        name = f"heatcli/constant/{len(self.constants)}"
+        if value.size <= SMALL:
+            name = self._written.setdefault(("", value.dtype.str, value.shape, value.tobytes()), name)
+        if name not in self.constants:
+            self.constants[name] = np.ascontiguousarray(value).reshape(value.shape)
+        return name
 
     def integers(self, *values: int) -> str:
         """Keep a row of int64 numbers."""
@@ -88,6 +90,10 @@ class Graph:
         """Write a node and return its output; ``shape`` is that at batch 1."""
         names = [entry.name if isinstance(entry, Symbol) else entry for entry in inputs]
         return Symbol(self, self.node(operation, names, **attributes), shape, truth=operation in TRUTHS)
+
+    def real(self, value: Symbol | str, shape: Shape) -> Symbol:
+        """Write a tensor in float32, whatever it is in."""
+        return self.symbol("Cast", [value], shape, to=TensorProto.FLOAT)
 
 
 def _frozen(value: Any) -> Any:
@@ -113,14 +119,7 @@ class Symbol(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: Callable[..., Any], method: str, *inputs: Any, **keywords: Any) -> Any:
         """Write what an elementwise function of NumPy does."""
-        if keywords or (ufunc not in ELEMENTWISE and ufunc not in (np.square, np.logaddexp)):
-            return NotImplemented
-        if method == "reduce" and ufunc is np.logical_and:
-            first, *rest = inputs[0]
-            for other in rest:
-                first = np.logical_and(first, other)
-            return first
-        if method != "__call__":
+        if method != "__call__" or keywords or ufunc not in (*ELEMENTWISE, np.square, np.logaddexp):
             return NotImplemented
         if ufunc is np.square:
             return inputs[0] * inputs[0]
@@ -184,7 +183,7 @@ def _operand(graph: Graph, value: Any, *, logical: bool = False) -> Symbol:
     """Return ``value`` as a tensor of numbers, or of truths for a logical operation."""
     if isinstance(value, Symbol):
         if value.truth and not logical:
-            return graph.symbol("Cast", [value], value.shape, to=TensorProto.FLOAT)
+            return graph.real(value, value.shape)
         return value
     array = np.asarray(value, bool if logical else np.float32)
     return Symbol(graph, graph.constant(array), array.shape, truth=logical)
