@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from heatcli.kernels.maps import linear_map, unbroadcast
-from heatcli.kernels.pieces import pieces
-from heatcli.kernels.protocol import SMALLEST, LinearMap, Quotient, like
+from heatcli.kernels.pieces import PIECE, pieces
+from heatcli.kernels.protocol import SMALLEST, LinearMap, Product, Quotient, like, whole
 from heatcli.kernels.selection import largest_of_axes, largest_of_windows
 from heatcli.kernels.terms import WeightPart, WeightParts
 from heatcli.network.layers import Layer, Window
@@ -44,37 +44,49 @@ class ArrayKernels:
     def zeros(self, shape: Shape) -> Array:
         return np.zeros(shape, self.dtype)
 
-    def divide(self, r: Array, z: Array, epsilon: float, *, lossless: bool = False) -> Quotient:
-        stabilised = z + np.where(z >= 0, 1, -1).astype(z.dtype) * z.dtype.type(epsilon) if epsilon else z
-        if r.ndim > 1 and (lossless or stabilised.min() > SMALLEST):
-            s = np.empty(r.shape, r.dtype)
-            for part in pieces(r):
-                beneath = stabilised[:, part]
-                np.divide(r[:, part], np.maximum(beneath, SMALLEST) if lossless else beneath, out=s[:, part])
-            return Quotient(s, None, stabilised)
-        nothing = np.abs(stabilised) <= SMALLEST
-        s = np.divide(r, stabilised, out=np.zeros_like(r), where=~nothing)
-        left = np.where(nothing, r, r.dtype.type(0))
-        return Quotient(s, left if left.any() else None, stabilised)
+    def divide(self, r: Array | Product, z: Array, epsilon: float, *, lossless: bool = False) -> Quotient:
+        if epsilon:
+            z = z + np.where(z >= 0, 1, -1).astype(z.dtype) * z.dtype.type(epsilon)
+        s = np.empty(r.shape, self.dtype)
+        left: Array | None = None
+        for part in pieces(s):
+            above = np.multiply(r.a[part], r.c[part], out=s[part]) if isinstance(r, Product) else r[part]
+            beneath = z[part]
+            nothing = None if lossless or beneath.min() > SMALLEST else np.abs(beneath) <= SMALLEST
+            if nothing is None or not nothing.any():
+                np.divide(above, beneath, out=s[part])
+                continue
+            missed = np.where(nothing, above, s.dtype.type(0))
+            if missed.any():
+                left = np.zeros_like(s) if left is None else left
+                left[part] = missed
+            s[part] = np.divide(above, beneath, out=np.zeros_like(s[part]), where=~nothing)
+        return Quotient(s, left, z)
 
-    def add_product(self, total: Array | None, a: Array, back: Array) -> Array:
-        product = back if back.flags.writeable else back.copy()
-        if a.shape[1:] != back.shape[1:] or back.ndim < 2:
-            product *= a
-            return product if total is None else np.add(total, product, out=total)
+    def sum_of_products(self, one: Product, other: Product) -> Array:
+        total = np.empty(one.shape, self.dtype)
+        for part in pieces(total):
+            np.multiply(one.a[part], one.c[part], out=total[part])
+            total[part] += other.a[part] * other.c[part]
+        return total
 
-        for part in pieces(back):
-            np.multiply(product[:, part], a[:, part], out=product[:, part])
-            if total is not None:
-                np.add(total[:, part], product[:, part], out=total[:, part])
-        return product if total is None else total
-
-    def total(self, r: Array) -> Array:
+    def total(self, r: Array | Product) -> Array:
+        if isinstance(r, Product):
+            return self._total_of(r)
         if not self.batched:
             return np.sum(r).reshape(1)
         if r.ndim < 2:
             return r
         return r.reshape(len(r), -1).sum(axis=1)
+
+    def _total_of(self, r: Product) -> Array:
+        """Sum a ⊙ c without multiplying it out; stretch by stretch, which keeps rounding small."""
+        batch = len(r.c) if self.batched and r.c.ndim else 1
+        if r.a.size * batch != r.c.size:
+            return self.total(whole(r))
+        a, c = r.a.reshape(-1), r.c.reshape(batch, -1)
+        stretches = (slice(begin, begin + PIECE) for begin in range(0, a.size, PIECE))
+        return np.asarray(sum(c[:, part] @ a[part] for part in stretches))
 
     def total_product(self, s: Array, c: Array) -> Array:
         """Sum ``s`` first over the axes along which ``c`` is one number."""

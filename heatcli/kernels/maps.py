@@ -165,7 +165,10 @@ class _Sum:
         shapes = self.shapes
         if s.shape[0] != self.output[0]:
             shapes = [(s.shape[0], *shape[1:]) for shape in shapes]
-        return [unbroadcast(s * weight, shape) for weight, shape in zip(self.weights, shapes, strict=True)]
+        return [
+            unbroadcast(s if weight == 1 else s * weight, shape)
+            for weight, shape in zip(self.weights, shapes, strict=True)
+        ]
 
 
 def unbroadcast(s: Array, shape: Shape) -> Array:

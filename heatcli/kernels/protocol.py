@@ -12,6 +12,7 @@ batch 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -22,10 +23,37 @@ from heatcli.network.layers import Layer, Window
 Array = np.ndarray
 Shape = tuple[int, ...]
 Tensor = Any
-"""A NumPy array or a ``Symbol``."""
+"""A NumPy array or a ``Symbol``; where relevance is handed over, a ``Product`` of two of them too."""
 
 SMALLEST = 1e-30
 """Denominators up to this size count as zero: dividing by less could overflow float32."""
+
+
+class Product:
+    """Relevance R = a ⊙ c that is not multiplied out: a part ``a`` of an activation, and ``c``, what came back to it.
+
+    A quotient takes both factors at once, which saves a pass over memory; relevance of several layers above that goes
+    to the same activation is added before it is multiplied.
+    """
+
+    def __init__(self, a: Tensor, c: Tensor) -> None:
+        """Take ``c`` of the relevance's shape and ``a``, which broadcasts to it; neither is changed."""
+        self.a, self.c = a, c
+
+    @cached_property
+    def whole(self) -> Tensor:
+        """The relevance itself."""
+        return self.c * self.a
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the relevance."""
+        return tuple(self.c.shape)
+
+
+def whole(r: Tensor) -> Tensor:
+    """Return relevance multiplied out."""
+    return r.whole if isinstance(r, Product) else r
 
 
 class Quotient(NamedTuple):
@@ -74,11 +102,11 @@ class Kernels(Protocol):
         ...
 
     def divide(self, r: Tensor, z: Tensor, epsilon: float, *, lossless: bool = False) -> Quotient:
-        """Return R / (z + ε sign z), sign 0 = +1; ``lossless`` promises that z is positive wherever R is not zero."""
+        """Return R / (z + ε sign z), sign 0 = +1; ``lossless`` promises that z is positive everywhere."""
         ...
 
-    def add_product(self, total: Tensor | None, a: Tensor, back: Tensor) -> Tensor:
-        """Return total + a · back; ``total`` and ``back`` may be used up."""
+    def sum_of_products(self, one: Product, other: Product) -> Tensor:
+        """Return both relevances added."""
         ...
 
     def total(self, r: Tensor) -> Tensor:
@@ -124,3 +152,10 @@ class Kernels(Protocol):
     def near_channels(self, x: Tensor, before: int, after: int) -> Tensor:
         """Return Σ x over channels c−before … c+after for every channel c, axis 1."""
         ...
+
+
+def joined(kernels: Kernels, r: Tensor, other: Tensor) -> Tensor:
+    """Return r + other; products with the same activation stay one."""
+    if not (isinstance(r, Product) and isinstance(other, Product)):
+        return whole(r) + whole(other)
+    return Product(r.a, r.c + other.c) if r.a is other.a else kernels.sum_of_products(r, other)

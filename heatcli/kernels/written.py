@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from heatcli.kernels.protocol import SMALLEST, LinearMap, Quotient, Tensor
+from heatcli.kernels.protocol import SMALLEST, LinearMap, Product, Quotient, Tensor, whole
 from heatcli.kernels.symbols import Symbol
 from heatcli.kernels.terms import WeightPart
 from heatcli.kernels.written_maps import (
@@ -86,23 +86,25 @@ class GraphKernels(GraphTensors):
 
     def divide(self, r: Tensor, z: Tensor, epsilon: float, *, lossless: bool = False) -> Quotient:
         if lossless:
-            return Quotient(r / np.maximum(z, SMALLEST), None, z)
+            return Quotient(_quotient(r, z), None, z)
         if epsilon:
             z = z + np.where(z >= 0.0, epsilon, -epsilon)
         nothing = np.abs(z) <= SMALLEST
-        return Quotient(r / np.where(nothing, np.inf, z), np.where(nothing, r, 0.0), z)
+        return Quotient(_quotient(r, np.where(nothing, np.inf, z)), np.where(nothing, whole(r), 0.0), z)
 
-    def add_product(self, total: Symbol | None, a: Symbol, back: Symbol) -> Symbol:
-        return back * a if total is None else total + back * a
+    def sum_of_products(self, one: Product, other: Product) -> Symbol:
+        both: Symbol = whole(one) + whole(other)
+        return both
 
-    def total(self, r: Symbol) -> Symbol:
+    def total(self, r: Tensor) -> Symbol:
+        r = whole(r)
         axes = tuple(range(1 if self.batched else 0, r.ndim))
         if not axes:
             return r
-        whole = self.graph.symbol(
+        total = self.graph.symbol(
             "ReduceSum", [r, self.graph.integers(*axes)], (1,) if self.batched else (), keepdims=0
         )
-        return whole if self.batched else self.graph.symbol("Reshape", [whole, self.graph.integers(1)], (1,))
+        return total if self.batched else self.graph.symbol("Reshape", [total, self.graph.integers(1)], (1,))
 
     def total_product(self, s: Symbol, c: Symbol) -> Symbol:
         shape = (1,) * (s.ndim - c.ndim) + c.shape
@@ -152,6 +154,11 @@ class GraphKernels(GraphTensors):
         there: Tensor = self.reshape(r, (*flat.shape[:-1], 1))
         moved: Tensor = np.where(hit, there, 0.0)
         return self.transpose(self.reshape(moved, turned.shape), [order.index(axis) for axis in range(x.ndim)])
+
+
+def _quotient(r: Tensor, z: Tensor) -> Tensor:
+    """Return r / z; the factor that is known after the forward pass is divided, once for all explanations."""
+    return r.c * (r.a / z) if isinstance(r, Product) else r / z
 
 
 def _fixed(layer: Any, part: WeightPart) -> Array:

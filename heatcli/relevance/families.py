@@ -13,7 +13,7 @@ from functools import singledispatch
 import numpy as np
 
 from heatcli.kernels.derivatives import derivative, lrn_adjoint
-from heatcli.kernels.protocol import Tensor
+from heatcli.kernels.protocol import Tensor, whole
 from heatcli.network.layers import (
     Activation,
     Affine,
@@ -55,6 +55,14 @@ def needs(layer: Layer, rule: Rule) -> Iterable[str]:
             (*layer.inputs, layer.name) if any(share.where != "everywhere" for share in rule.shares) else layer.inputs
         )
     return ()
+
+
+def takes_products(layer: Layer, rule: Rule) -> bool:
+    """Whether the layer takes relevance that is not multiplied out: it divides it, or hands it on unchanged."""
+    if isinstance(layer, Activation | Chain | LocalResponseNormalization):
+        return rule is not GRADIENT
+    shares = isinstance(layer, Linear | AveragePooling | Reduction | Summation | MaxPooling | MaxReduction)
+    return shares and rule not in (GRADIENT, WINNER)
 
 
 @singledispatch
@@ -148,7 +156,8 @@ def _(layer: Activation, rule: Rule, r: Tensor, context: Context) -> Outcome:
         zero: Tensor = context.kernels.constant(np.zeros(()))
         arrived: Tensor = np.where(nothing, zero, r)
         r = arrived * np.where(nothing, zero, slope)  # a kink at ∞ times nothing is nothing
-    return Outcome([context.kernels.unbroadcast(r, context.shape(layer.inputs[0]))])
+    shape = context.shape(layer.inputs[0])
+    return Outcome([r if shape == context.shape(layer.name) else context.kernels.unbroadcast(whole(r), shape)])
 
 
 @redistribute.register

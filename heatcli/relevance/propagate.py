@@ -10,13 +10,13 @@ from functools import cached_property
 import numpy as np
 
 from heatcli.kernels.arrays import ArrayKernels
-from heatcli.kernels.protocol import Kernels, Tensor
+from heatcli.kernels.protocol import Kernels, Tensor, joined, whole
 from heatcli.kernels.symbols import Graph, Symbol
 from heatcli.kernels.terms import InputPart, Term
 from heatcli.kernels.written import GraphKernels
 from heatcli.network.layers import AveragePooling, Layer, Linear, MaxPooling, Network, Reduction, Summation
 from heatcli.relevance.batching import batched
-from heatcli.relevance.families import needs, redistribute
+from heatcli.relevance.families import needs, redistribute, takes_products
 from heatcli.relevance.ledger import Ledger, LedgerRow
 from heatcli.relevance.rules import Rule, Share
 from heatcli.relevance.sharing import Bounds, denominator
@@ -128,17 +128,18 @@ class Walk:
             if r is None:
                 continue
             if kept is not None:
-                kept[layer.name] = r
-            outcome = redistribute(layer, self.assignment.rules[layer.name], r, self)
+                kept[layer.name] = whole(r)
+            rule = self.assignment.rules[layer.name]
+            outcome = redistribute(layer, rule, r if takes_products(layer, rule) else whole(r), self)
             incoming, outgoing = totals.pop(layer.name), 0.0
             for name, part in zip(layer.inputs, outcome.inputs, strict=True):
                 arrived = incoming if part is r else total(part)
                 outgoing = outgoing + arrived
-                found[name] = found[name] + part if name in found else part
+                found[name] = joined(self.kernels, found[name], part) if name in found else part
                 totals[name] = totals[name] + arrived if name in totals else arrived
             rows.append(Row(layer, incoming, outgoing, outcome.biases, outcome.constants, outcome.lost))
         source = network.input
-        return found.get(source.name, self.kernels.zeros(source.shape)), rows
+        return whole(found.get(source.name, self.kernels.zeros(source.shape))), rows
 
 
 class Propagator:

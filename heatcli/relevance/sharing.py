@@ -13,8 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from heatcli.kernels.protocol import Kernels, Tensor, like
-from heatcli.kernels.terms import ALL, Term
+from heatcli.kernels.protocol import SMALLEST, Kernels, Product, Tensor, joined, like, whole
+from heatcli.kernels.terms import ALL, InputPart, Term
 from heatcli.network.layers import Concatenation, Extremum, Layer, MaxPooling, MaxReduction, Summation
 from heatcli.relevance.rules import GRADIENT, Rule, Share
 
@@ -74,7 +74,7 @@ def by_rule(layer: Layer, rule: Rule, r: Tensor, context: Context) -> Outcome:
     if rule is GRADIENT:
         gradient = kernels.map(layer, ALL)
         zeros = [kernels.zeros(context.shape(name)) for name in layer.inputs]
-        return Outcome(_of_inputs(layer, gradient.adjoint(r)) if gradient else zeros)
+        return Outcome(_of_inputs(layer, gradient.adjoint(whole(r))) if gradient else zeros)
     sources = sources_of(layer)
     outcome = Outcome([None] * len(sources))
     for place, share in enumerate(rule.shares):
@@ -84,9 +84,10 @@ def by_rule(layer: Layer, rule: Rule, r: Tensor, context: Context) -> Outcome:
             bias = getattr(layer, "bias", None)
             if not context.biases and bias is not None:
                 y = y - kernels.constant(bias)
-            part = np.where(y > 0 if share.where == "positive" else y <= 0, r, kernels.constant(np.zeros(())))
+            chosen = y > 0 if share.where == "positive" else y <= 0
+            part = np.where(chosen, whole(r), kernels.constant(np.zeros(())))
         if share.factor != 1.0:
-            part = part * share.factor
+            part = whole(part) * share.factor
         _share(layer, share, part, context, context.denominator(layer, place), outcome)
     shapes = [
         context.shape(source) if isinstance(source, str) else like(source.shape, context.shape(layer.name))
@@ -103,7 +104,10 @@ def by_rule(layer: Layer, rule: Rule, r: Tensor, context: Context) -> Outcome:
 
 
 def denominator(layer: Layer, share: Share, context: Context) -> Tensor | None:
-    """Return z_j = Σ_t Σ_i a_i v_ij + c_j, None where all terms are zero everywhere and there is no bias."""
+    """Return z_j = Σ_t Σ_i a_i v_ij + c_j, None where all terms are zero everywhere and there is no bias.
+
+    Where nothing can be lost, z_j = 0 means R_j = 0: there z is lifted to the smallest number, and 0/0 becomes 0.
+    """
     z = None
     xs, bounds = operands_of(layer, context), context.bounds(layer)
     for a, v in context.terms(layer, share):
@@ -111,10 +115,11 @@ def denominator(layer: Layer, share: Share, context: Context) -> Tensor | None:
         if linear is not None:
             summand = linear.apply([a.of(x, bounds) for x in xs])
             z = summand if z is None else z + summand
-    c = _bias(layer, share, context)
+    lifted = context.lossless(layer)
+    c = _bias(layer, share, context, least=SMALLEST if lifted else 0.0)
     if c is not None:
-        z = context.kernels.zeros(context.shape(layer.name)) + c if z is None else z + c
-    return z
+        return context.kernels.zeros(context.shape(layer.name)) + c if z is None else z + c
+    return z if z is None or not lifted else np.maximum(z, SMALLEST)
 
 
 def _share(layer: Layer, share: Share, r: Tensor, context: Context, z: Tensor | None, outcome: Outcome) -> None:
@@ -140,15 +145,18 @@ def _share(layer: Layer, share: Share, r: Tensor, context: Context, z: Tensor | 
         linear = kernels.map(layer, v)
         if linear is not None:
             for place, (x, back) in enumerate(zip(xs, linear.adjoint(s), strict=True)):
-                outcome.inputs[place] = kernels.add_product(outcome.inputs[place], a.of(x, bounds), back)
+                had = outcome.inputs[place]
+                given = back if a is InputPart.ONE else Product(a.of(x, bounds), back)
+                outcome.inputs[place] = given if had is None else joined(kernels, had, given)
 
 
-def _bias(layer: Layer, share: Share, context: Context) -> Tensor | None:
-    """Return c, the part of the layer's bias that stands in the denominator."""
+def _bias(layer: Layer, share: Share, context: Context, *, least: float = 0.0) -> Tensor | None:
+    """Return c, the part of the layer's bias that stands in the denominator, or ``least`` where that is more."""
     bias = getattr(layer, "bias", None)
     if bias is None or share.bias is None or not context.biases:
         return None
     part = share.bias.of(bias)
+    part = np.maximum(part, part.dtype.type(least)) if least else part
     return context.kernels.constant(part) if part.any() else None
 
 
