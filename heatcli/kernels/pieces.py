@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -10,13 +11,13 @@ PIECE = 1 << 16
 """About how many elements a piece has: 256 KiB of float32."""
 
 
-def pieces(array: np.ndarray) -> Iterator[tuple[slice, ...]]:
+def pieces(array: np.ndarray) -> Iterator[Any]:
     """Yield places in ``array``, stretches of axis 1, that together are all of it.
 
     Sharing them out to threads does not pay: they compete with those of the matrix products, which keep spinning.
     """
     if array.ndim < 2:
-        yield ()
+        yield (...,)
         return
     length = array.shape[1]
     count = max(1, min(length, array.size // PIECE))

@@ -8,12 +8,14 @@ initializers listed as inputs and captured outputs both keep the optimiser from 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnx.inliner
+import onnx.shape_inference
 from onnx import numpy_helper
 
 from heatcli import runtime
@@ -70,7 +72,7 @@ def simplify(
     constants = weights | {
         entry.name: numpy_helper.to_array(entry) for entry in simplified.graph.initializer if entry.name not in weights
     }
-    shapes = probe(simplified, weights, spec, constants)
+    shapes = inferred(simplified, spec, constants) or probe(simplified, weights, spec, constants)
     return Simplified(simplified, weights, spec, constants, shapes, notes)
 
 
@@ -221,13 +223,35 @@ def put_back(model: onnx.ModelProto, matrices: dict[str, onnx.TensorProto]) -> N
     model.graph.initializer.extend(matrices.values())
 
 
+def inferred(model: onnx.ModelProto, spec: InputSpec, constants: Mapping[str, np.ndarray]) -> dict[str, Shape] | None:
+    """Return the shape of every tensor by static inference, or None where that is not sure to be the true one.
+
+    It leaves many open, and for pools in ceil mode it disagrees with what onnxruntime does. What hangs on no input has
+    to be computed anyway.
+    """
+    for node in model.graph.node:
+        rounded_up = any(attribute.name == "ceil_mode" and attribute.i for attribute in node.attribute)
+        if rounded_up or all(name in constants for name in node.input if name):
+            return None
+    try:
+        whole = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except Exception:  # its exceptions have no common base; the network itself will tell
+        return None
+    shapes = {spec.name: spec.shape}
+    for entry in (*whole.graph.value_info, *whole.graph.output):
+        dims = entry.type.tensor_type.shape.dim
+        if entry.type.tensor_type.HasField("shape") and all(d.dim_value > 0 for d in dims):
+            shapes[entry.name] = tuple(d.dim_value for d in dims)
+    known = all(name in shapes for node in model.graph.node for name in node.output if name)
+    return shapes if known else None
+
+
 def probe(
     model: onnx.ModelProto, weights: dict[str, np.ndarray], spec: InputSpec, constants: dict[str, np.ndarray]
 ) -> dict[str, Shape]:
     """Run the model once; return the shape of every tensor, and add to ``constants`` what hangs on no input.
 
-    Shapes are those of true arrays: static inference leaves many open, and for pools in ceil mode it disagrees with
-    what onnxruntime does.
+    Shapes are those of true arrays.
     """
     fixed = set(constants) | {""}
     wanted: list[str] = []

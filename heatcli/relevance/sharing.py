@@ -166,15 +166,18 @@ def sources_of(layer: Layer) -> tuple[str | Array, ...]:
 
 
 def operands_of(layer: Layer, context: Context) -> list[Tensor]:
-    """Return the values of all operands of a layer.
+    """Return the values of all operands of a layer, constants with as many axes as its output.
 
     A frame of −∞ around what a max pool sees, as some exporters write it, has no share in anything: it counts as zero.
     """
     if isinstance(layer, MaxPooling | MaxReduction):
         x = context.activation(layer.inputs[0])
         return [x if context.nonnegative(layer.inputs[0]) else context.kernels.finite(x)]
+    output = context.shape(layer.name)
     return [
-        context.activation(source) if isinstance(source, str) else context.kernels.constant(source)
+        context.activation(source)
+        if isinstance(source, str)
+        else context.kernels.constant(source.reshape(like(source.shape, output)))
         for source in sources_of(layer)
     ]
 
