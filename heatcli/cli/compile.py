@@ -11,7 +11,7 @@ from rich.text import Text
 from heatcli.batch.records import json_text
 from heatcli.cli import options, report, values
 from heatcli.cli.console import emit, stderr_console
-from heatcli.cli.models import offer
+from heatcli.cli.fetching import offer
 from heatcli.cli.text import clean
 from heatcli.errors import UsageError
 

@@ -16,7 +16,7 @@ from heatcli.batch.outputs import Plan
 from heatcli.batch.sources import Sources
 from heatcli.batch.work import Drawing, Work
 from heatcli.cli import options, unsupported, values
-from heatcli.cli.models import offer
+from heatcli.cli.fetching import offer
 from heatcli.cli.running import Run
 from heatcli.errors import UnsupportedModel, UsageError
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from heatcli.batch.records import json_text, plain
 from heatcli.cli import options, unsupported, values
 from heatcli.cli.console import emit, stdout_console
-from heatcli.cli.models import offer
+from heatcli.cli.fetching import offer
 from heatcli.cli.text import clean, count, shorten, shorten_middle
 from heatcli.errors import ModelError
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from heatcli.batch.records import json_text
 from heatcli.cli import complete, options
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.describe import describe
+from heatcli.cli.fetching import fetch
 from heatcli.errors import HeatcliError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from heatcli.known.registry import Known
 
 models = typer.Typer(
@@ -121,41 +116,6 @@ models.command(
     "heatcli models describe net.onnx --labels words.txt\n\n"
     "heatcli models describe net.onnx --check cat.jpg --expect 'tabby cat'"
 )(describe)
-
-
-def offer(model: str) -> None:
-    """Fetch the known model that ``model`` names where it is missing, after asking on a terminal.
-
-    Where nobody can be asked nothing is done: loading the model says then how to fetch it.
-    """
-    from heatcli.known.locate import missing
-
-    known = missing(model)
-    if known is None or not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        return
-    question = f"{model} is not on this computer yet. Fetch {known.name} ({decimal(known.size)})?"
-    if typer.confirm(question, default=True, err=True):
-        fetch(known, stderr_console())
-
-
-def fetch(known: Known, console: Console, *, offline: bool = False) -> str:
-    """Fetch ``known`` with a progress bar and return its path."""
-    from heatcli.known.download import pull as download
-
-    with _bar(known, console) as moved:
-        return str(download(known, offline=offline, progress=moved))
-
-
-@contextmanager
-def _bar(known: Known, console: Console) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield what takes (bytes here, bytes in all) and shows them; None where stderr is no terminal."""
-    if not console.is_terminal or console.quiet:
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(known.name, total=known.size)
-        yield lambda here, total: bar.update(task, completed=here, total=total)
 
 
 def _preprocessing(known: Known) -> str:

@@ -6,9 +6,9 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from rich.text import Text
@@ -19,7 +19,7 @@ from heatcli.batch.runner import Outcome
 from heatcli.batch.sources import Item, Sources
 from heatcli.batch.work import Made, Work
 from heatcli.cli import report
-from heatcli.cli.console import emit, progress, stderr_console
+from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, count
 from heatcli.errors import HeatcliError, ModelError, UsageError
 
@@ -65,7 +65,7 @@ class Run:
             with (
                 nullcontext() if records_path is None else RecordFile(records_path, kept) as file,
                 ThreadPoolExecutor(jobs) as executor,
-                progress(len(items) * self.work.passes if many else 0, self.console) as advance,
+                self._bar(len(items) * self.work.passes if many else 0) as advance,
             ):
                 for outcome in self.work.run(items, executor, ahead=2 * jobs, advance=advance):
                     self._take(outcome, file, many=many)
@@ -79,6 +79,14 @@ class Run:
             self._conclude(len(items), time.perf_counter() - begun)
         self._list_failures()
         return 1 if self.failed else 0
+
+    def _bar(self, total: int) -> AbstractContextManager[Callable[[], None]]:
+        """Return a progress bar on a terminal, if there is more than one thing to do."""
+        if total and self.console.is_terminal:
+            from heatcli.cli.bars import progress
+
+            return progress(total, self.console)
+        return nullcontext(lambda: None)
 
     def _remaining(self, found: Sources, *, resume: bool) -> tuple[Sequence[Item], Sequence[records.Record]]:
         """Return the items that are to do, and the records of an earlier run to keep."""

@@ -17,7 +17,7 @@ from rich.console import Console
 
 import heatcli.explainer
 from heatcli.cli import report
-from heatcli.cli.console import progress
+from heatcli.cli.bars import progress
 from heatcli.explanation import ClassScore
 from heatcli.methods import METHODS
 from heatcli.pictures.preprocessing import PRESETS

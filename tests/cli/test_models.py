@@ -52,7 +52,7 @@ def test_unknown_and_missing(heatcli, monkeypatch, tmp_path):
 
 
 def test_a_missing_model_is_offered_on_a_terminal(place, monkeypatch, tmp_path):
-    from heatcli.cli import models
+    from heatcli.cli import fetching
 
     class Terminal:
         def isatty(self):
@@ -61,14 +61,14 @@ def test_a_missing_model_is_offered_on_a_terminal(place, monkeypatch, tmp_path):
     monkeypatch.setenv("HEATCLI_HOME", str(tmp_path / "home"))
     asked, fetched = [], []
     answers = [False, True]
-    monkeypatch.setattr(models.sys, "stdin", Terminal())
-    monkeypatch.setattr(models.sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(models.typer, "confirm", lambda question, **_: asked.append(question) or answers.pop(0))
-    monkeypatch.setattr(models, "fetch", lambda known, console: fetched.append(known.name))
-    models.offer("net.onnx")
+    monkeypatch.setattr(fetching.sys, "stdin", Terminal())
+    monkeypatch.setattr(fetching.sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(fetching.typer, "confirm", lambda question, **_: asked.append(question) or answers.pop(0))
+    monkeypatch.setattr(fetching, "fetch", lambda known, console: fetched.append(known.name))
+    fetching.offer("net.onnx")
     assert not asked
-    models.offer("mnist")
+    fetching.offer("mnist")
     assert (len(asked), fetched) == (1, [])
-    models.offer("mnist")
+    fetching.offer("mnist")
     assert fetched == ["mnist-12"]
     assert "26.1 kB" in asked[0]
