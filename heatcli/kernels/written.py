@@ -22,8 +22,8 @@ from heatcli.kernels.written_maps import (
     WrittenSum,
     WrittenTransposed,
     WrittenWindows,
-    full_pads,
 )
+from heatcli.kernels.written_selection import SMALL_WINDOW, apart_from_another, largest_by_marks, largest_by_places
 from heatcli.kernels.written_tensors import GraphTensors
 from heatcli.network.layers import (
     AveragePooling,
@@ -123,25 +123,10 @@ class GraphKernels(GraphTensors):
     # the largest ------------------------------------------------------------------------------------------------------
 
     def largest_of_windows(self, x: Symbol, y: Symbol, r: Symbol, window: Window) -> Symbol:
-        graph = self.graph
-        spatial, output = x.shape[2:], r.shape[2:]
-        key = f"{r.name}/largest"
-        names = [f"{key}/values", f"{key}/indices"]
-        graph.several(
-            "MaxPool",
-            [x.name],
-            names,
-            kernel_shape=list(window.kernel),
-            strides=list(window.strides),
-            dilations=list(window.dilations),
-            pads=full_pads(window.kernel, window.strides, window.dilations, window.pads, spatial, output),
-        )
-        places = graph.node("Mod", [names[1], graph.constant(np.asarray(math.prod(spatial), np.int64))])
-        flat = (*r.shape[:2], math.prod(output))
-        open_flat = graph.integers(-1, *flat[1:]) if self.batched else graph.integers(*flat)
-        indices = graph.node("Reshape", [places, open_flat])
-        moved = self.scatter(self.reshape(r, flat), (*r.shape[:2], math.prod(spatial)), 2, indices)
-        return self.reshape(moved, x.shape)
+        small = math.prod(window.kernel) <= SMALL_WINDOW
+        if small and apart_from_another(window, x.shape[2:], r.shape[2:]):
+            return largest_by_marks(self, x, y, r, window)
+        return largest_by_places(self, x, r, window)
 
     def largest_of_axes(self, x: Symbol, r: Symbol, axes: tuple[int, ...]) -> Symbol:
         others = [axis for axis in range(x.ndim) if axis not in axes]

@@ -111,7 +111,9 @@ class WrittenConvolution:
             frame.append((reach - begin, self.large[axis] + begin - length))
         if pointwise:  # first the product, then the zeros: it has fewer places
             product = graph.symbol("Conv", [s, turned], (1, shape[0], *s.shape[2:]), group=layer.groups)
-            return kernels.pad(kernels.apart(product, layer.strides), [(0, 0), (0, 0), *frame])
+            tails = [max(0, after) for _, after in frame]  # fewer than a stride, else one more window would fit
+            frame = [(before, min(0, after)) for before, after in frame]
+            return kernels.pad(kernels.apart(product, layer.strides, tails), [(0, 0), (0, 0), *frame])
         if min(min(pair) for pair in frame) < 0:
             wide, frame = kernels.pad(wide, [(0, 0), (0, 0), *frame]), [(0, 0)] * axes
         return graph.symbol(
@@ -179,8 +181,13 @@ class WrittenWindows:
 
     def adjoint(self, s: Symbol) -> list[Symbol]:
         kernels, w = self.kernels, self.window
-        if w.kernel == w.strides or any(d > 1 for d in w.dilations):
+        if any(d > 1 for d in w.dilations):
             return [self._transposed(s * kernels.constant(self.weights))]
+        if w.kernel == w.strides:
+            whole = kernels.repeat(s * kernels.constant(self.weights), w.kernel)
+            sides = zip(self.large[2:], whole.shape[2:], w.pads, strict=True)
+            frame = [(-begin, n + begin - length) for n, length, begin in sides]
+            return [kernels.pad(whole, [(0, 0), (0, 0), *frame])]
         s = kernels.apart(s * kernels.constant(self._scaled()), w.strides)
         frame = [
             (k - 1 - begin, self.large[axis] + begin - s.shape[axis])
@@ -189,7 +196,7 @@ class WrittenWindows:
         return [self._sums(kernels.pad(s, [(0, 0), (0, 0), *frame]), self.large, (1,) * len(w.kernel), None)]
 
     def _transposed(self, s: Symbol) -> Symbol:
-        """Write the adjoint where windows do not overlap, or have holes."""
+        """Write the adjoint where windows have holes."""
         w = self.window
         ends = [
             (o - 1) * stride + (k - 1) * d + 1 - n - begin

@@ -128,12 +128,25 @@ class GraphTensors:
         whole = (r.shape[0], r.shape[1], *size)
         return self.graph.symbol("Reshape", [spread, self.graph.integers(-1, *whole[1:])], whole)
 
-    def apart(self, r: Symbol, strides: Ints) -> Symbol:
-        """Return ``r`` with zeros between all elements of its spatial axes, as a convolution with ``strides`` skips."""
+    def apart(self, r: Symbol, strides: Ints, after: Ints = ()) -> Symbol:
+        """Return ``r`` with zeros between all elements of its spatial axes, as a convolution with ``strides`` skips.
+
+        ``after`` is how many zeros follow the last element of an axis, fewer than its stride.
+        """
         if all(stride == 1 for stride in strides):
             return r
-        size = [(n - 1) * stride + 1 for n, stride in zip(r.shape[2:], strides, strict=True)]
-        return self.fold_channels(r, (1,) * len(size), size, strides=list(strides))
+        after = list(after or [0] * len(strides))
+        size = [(n - 1) * stride + 1 + more for n, stride, more in zip(r.shape[2:], strides, after, strict=True)]
+        return self.fold_channels(r, (1,) * len(size), size, strides=list(strides), output_padding=after)
+
+    def repeat(self, r: Symbol, times: Ints) -> Symbol:
+        """Return ``r`` with every element of its spatial axes ``times`` in a row."""
+        if all(count == 1 for count in times):
+            return r
+        scales = self.graph.constant(np.asarray([1, 1, *times], np.float32))
+        how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        shape = (*r.shape[:2], *(n * count for n, count in zip(r.shape[2:], times, strict=True)))
+        return self.graph.symbol("Resize", [r, "", scales], shape, **how)
 
     def dilate(self, r: Symbol, axis: int, step: int) -> Symbol:
         """Return ``r`` with ``step`` − 1 zeros after every element along ``axis``, none after the last."""
@@ -158,18 +171,22 @@ class GraphTensors:
         row = np.asarray(indices, np.int64).reshape(-1, *(1,) * (len(shape) - axis - 1))
         return self.scatter(flat, shape, axis, self.graph.constant(row))
 
-    def scatter(self, r: Symbol, shape: Shape, axis: int, indices: str) -> Symbol:
-        """Return zeros of ``shape`` with ``r`` added along ``axis`` at ``indices``, which broadcast to ``r``."""
+    def scatter(self, r: Symbol, shape: Shape, axis: int, indices: str, size: str | None = None) -> Symbol:
+        """Return zeros of ``shape`` with ``r`` added along ``axis`` at ``indices``, which broadcast to ``r``.
+
+        ``size`` is a tensor of the lengths of the result where they are not those of ``shape`` with the batch of ``r``.
+        """
         graph = self.graph
-        size = graph.node("Shape", [r.name])
-        if self.batched:
-            batch = graph.node("Slice", [size, graph.integers(0), graph.integers(1)])
-            target = graph.node("Concat", [batch, graph.integers(*shape[1:])], axis=0)
-        else:
-            target = graph.integers(*shape)
-        zeros = graph.node("Expand", [graph.constant(np.asarray(0, np.float32)), target])
-        spread = graph.node("Expand", [indices, size])
+        if size is None and self.batched:
+            size = graph.node("Concat", [self.part_of_size(r.name, 0), graph.integers(*shape[1:])], axis=0)
+        zeros = graph.node("Expand", [graph.constant(np.asarray(0, np.float32)), size or graph.integers(*shape)])
+        spread = graph.node("Expand", [indices, graph.node("Shape", [r.name])])
         return graph.symbol("ScatterElements", [zeros, spread, r], shape, axis=axis, reduction="add")
+
+    def part_of_size(self, name: str, axis: int) -> str:
+        """Return the length of one axis of the tensor ``name``, as a row of one number."""
+        ends = [self.graph.integers(axis), self.graph.integers(axis + 1)]
+        return self.graph.node("Slice", [self.graph.node("Shape", [name]), *ends])
 
 
 def _place(value: Array) -> tuple[int, int]:
