@@ -86,11 +86,17 @@ class GraphKernels(GraphTensors):
 
     def divide(self, r: Tensor, z: Tensor, epsilon: float, *, lossless: bool = False) -> Quotient:
         if lossless:
-            return Quotient(_quotient(r, z), None, z)
+            return Quotient(_divided(r, z), None, z)
         if epsilon:
             z = z + np.where(z >= 0.0, epsilon, -epsilon)
-        nothing = np.abs(z) <= SMALLEST
-        return Quotient(_quotient(r, np.where(nothing, np.inf, z)), np.where(nothing, whole(r), 0.0), z)
+        nothing = (np.abs(z) <= SMALLEST) * 1.0  # choosing by condition is slow in onnxruntime, products are not
+        if isinstance(r, Product):
+            missed = Product(r.a * nothing, r.c)
+            r = Product(r.a - missed.a, r.c)
+        else:
+            missed = r * nothing
+            r = r - missed
+        return Quotient(_divided(r, z + nothing), whole(missed), z)
 
     def sum_of_products(self, one: Product, other: Product) -> Symbol:
         both: Symbol = whole(one) + whole(other)
@@ -141,8 +147,8 @@ class GraphKernels(GraphTensors):
         return self.transpose(self.reshape(moved, turned.shape), [order.index(axis) for axis in range(x.ndim)])
 
 
-def _quotient(r: Tensor, z: Tensor) -> Tensor:
-    """Return r / z; the factor that is known after the forward pass is divided, once for all explanations."""
+def _divided(r: Tensor, z: Tensor) -> Tensor:
+    """Return r / z; of a product the factor that is known after the forward pass, once for all explanations."""
     return r.c * (r.a / z) if isinstance(r, Product) else r / z
 
 

@@ -109,11 +109,10 @@ def denominator(layer: Layer, share: Share, context: Context) -> Tensor | None:
     Where nothing can be lost, z_j = 0 means R_j = 0: there z is lifted to the smallest number, and 0/0 becomes 0.
     """
     z = None
-    xs, bounds = operands_of(layer, context), context.bounds(layer)
     for a, v in context.terms(layer, share):
         linear = context.kernels.map(layer, v)
         if linear is not None:
-            summand = linear.apply([a.of(x, bounds) for x in xs])
+            summand = linear.apply(parts_of(layer, a, context))
             z = summand if z is None else z + summand
     lifted = context.lossless(layer)
     c = _bias(layer, share, context, least=SMALLEST if lifted else 0.0)
@@ -140,13 +139,12 @@ def _share(layer: Layer, share: Share, r: Tensor, context: Context, z: Tensor | 
         _share(layer, share.otherwise, left, context, None, outcome)
     elif left is not None:
         outcome.lost = outcome.lost + kernels.total(left)
-    xs, bounds = operands_of(layer, context), context.bounds(layer)
     for a, v in context.terms(layer, share):
         linear = kernels.map(layer, v)
         if linear is not None:
-            for place, (x, back) in enumerate(zip(xs, linear.adjoint(s), strict=True)):
+            for place, (x, back) in enumerate(zip(parts_of(layer, a, context), linear.adjoint(s), strict=True)):
                 had = outcome.inputs[place]
-                given = back if a is InputPart.ONE else Product(a.of(x, bounds), back)
+                given = back if a is InputPart.ONE else Product(x, back)
                 outcome.inputs[place] = given if had is None else joined(kernels, had, given)
 
 
@@ -163,6 +161,15 @@ def _bias(layer: Layer, share: Share, context: Context, *, least: float = 0.0) -
 def sources_of(layer: Layer) -> tuple[str | Array, ...]:
     """Return all operands of a layer, data tensors by name and constants as they are."""
     return layer.operands if isinstance(layer, Summation | Concatenation | Extremum) else layer.inputs
+
+
+def parts_of(layer: Layer, a: InputPart, context: Context) -> list[Tensor]:
+    """Return part ``a`` of all operands of a layer; x⁺ of what is never negative is x itself."""
+    bounds = context.bounds(layer)
+    return [
+        x if a is InputPart.POSITIVE and isinstance(source, str) and context.nonnegative(source) else a.of(x, bounds)
+        for x, source in zip(operands_of(layer, context), sources_of(layer), strict=True)
+    ]
 
 
 def operands_of(layer: Layer, context: Context) -> list[Tensor]:
