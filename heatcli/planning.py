@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -95,14 +96,18 @@ class Plan:
     def _prepare(self, threads: int | None, provider: str, dtype: type[np.floating]) -> None:
         self._propagator = Propagator(self.assignment, dtype)
         beside, named = self._propagator.denominators()
-        self._forward = Forward(
-            self.network,
-            self.assignment.activations,
-            beside=beside,
-            named=named,
-            threads=threads,
-            provider=provider,
-        )
+        with ThreadPoolExecutor(1) as worker:  # onnxruntime lets other threads run while it opens a session
+            forward = worker.submit(
+                Forward,
+                self.network,
+                self.assignment.activations,
+                beside=beside,
+                named=named,
+                threads=threads,
+                provider=provider,
+            )
+            self._propagator.arrange()
+            self._forward = forward.result()
 
     def forward(self, x: Array, wanted: Sequence[int]) -> dict[str, Array]:  # noqa: ARG002 - an engine may need it
         """Run the network on ``x``; return what the walk needs, class scores and output included, by name.

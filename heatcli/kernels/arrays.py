@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from heatcli.kernels.convolution import ConvolutionMap
 from heatcli.kernels.maps import linear_map, unbroadcast
 from heatcli.kernels.pieces import PIECE, pieces
 from heatcli.kernels.protocol import SMALLEST, LinearMap, Product, Quotient, like, whole
@@ -37,6 +38,12 @@ class ArrayKernels:
             shapes = [self.shapes[o] if isinstance(o, str) else like(o.shape, output) for o in operands]
             self._maps[key] = linear_map(layer, part, shapes, output, self.parts)
         return self._maps[key]
+
+    def arrange(self, layer: Layer, part: WeightPart) -> None:
+        """Arrange the weights of a map for its adjoint before it is used."""
+        linear = self.map(layer, part)
+        if isinstance(linear, ConvolutionMap):
+            linear.arrange()
 
     def constant(self, value: Array) -> Array:
         return np.asarray(value).astype(self.dtype, copy=False)

@@ -92,6 +92,11 @@ class ConvolutionMap:
                 runs.append([meeting])
         return runs
 
+    def arrange(self) -> None:
+        """Arrange the weights for the adjoint."""
+        if not self.pointwise:
+            _ = self._phases
+
     def adjoint(self, s: Array) -> list[Array]:
         """Return Wᵀ ∗ s, (N, C, *size)."""
         n, g, c, o = s.shape[0], self.groups, self.in_channels, self.out_channels

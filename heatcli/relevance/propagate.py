@@ -166,6 +166,15 @@ class Propagator:
             names = {key: z.name for key, z in write_denominators(walk, pools=self.network.opset >= POOLS_FROM).items()}
         return graph, names
 
+    def arrange(self) -> None:
+        """Bring all weights into the form that the walk needs, which its first run would do otherwise."""
+        walk = Walk(self.assignment, self.kernels, {}, {})
+        for layer in self.network.layers:
+            if isinstance(layer, Linear):
+                for share in self.assignment.rules[layer.name].shares:
+                    for _, part in walk.terms(layer, share):
+                        self.kernels.arrange(layer, part)
+
     def run(
         self,
         values: Mapping[str, Array],
