@@ -103,7 +103,10 @@ def test_trained_networks(data, name):
 
 
 def test_every_graph_that_is_explained(data):
-    """Other exporters' forms: each is either refused by both engines or explained alike."""
+    """Other exporters' forms: each is either refused by both engines or explained alike.
+
+    Between half-precision layers onnxruntime rounds where its optimiser leaves casts, which differ from graph to graph.
+    """
     explained = 0
     for path in sorted((data / "graphs").glob("*.onnx")):
         try:
@@ -111,9 +114,9 @@ def test_every_graph_that_is_explained(data):
         except HeatcliError:
             continue
         x = noise(numpy)
-        agree(numpy.explain(x), compiled.explain(x))
+        agree(numpy.explain(x), compiled.explain(x), tolerance=1e-3 if "fp16" in path.stem else 1e-4)
         explained += 1
-    assert explained >= 18
+    assert explained >= 25
 
 
 # the file -------------------------------------------------------------------------------------------------------------

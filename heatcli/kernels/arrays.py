@@ -135,6 +135,9 @@ class ArrayKernels:
     def largest_of_axes(self, x: Array, r: Array, axes: tuple[int, ...]) -> Array:
         return largest_of_axes(x, r, axes)
 
+    def mean(self, x: Array, axes: tuple[int, ...]) -> Array:
+        return x.mean(axis=axes, keepdims=True)
+
     def near_channels(self, x: Array, before: int, after: int) -> Array:
         channels = x.shape[1]
         sums = np.cumsum(x, axis=1, dtype=np.float64)

@@ -126,3 +126,18 @@ def lrn_adjoint(
     slope = d**-beta
     back = near(r * x * slope / d, after, before)
     return r * slope - 2 * alpha * beta / size * x * back
+
+
+def normalization_adjoint(
+    x: Tensor, r: Tensor, mean: Callable[[Tensor], Tensor], scale: Tensor, epsilon: float, *, centred: bool
+) -> Tensor:
+    """Return the transposed Jacobian of a normalisation at ``x`` applied to ``r``.
+
+    y = scale · d/σ + bias with d = x − mean(x), or x itself where it is not ``centred``, and σ = √(mean(d²) + ε), so
+    r ← (g − d/σ² · mean(g d)) / σ with g = scale · r, less its mean where it is ``centred``.
+    """
+    d = x - mean(x) if centred else x
+    sigma = np.sqrt(mean(d * d) + epsilon)
+    g = r * scale
+    back = (g - d * (mean(g * d) / (sigma * sigma))) / sigma
+    return back - mean(back) if centred else back

@@ -149,6 +149,10 @@ class Kernels(Protocol):
         """Return ``r`` moved to the place of the maximum of ``x`` over whole ``axes``, the first of equals."""
         ...
 
+    def mean(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+        """Return the mean of ``x`` over ``axes``, which stay with length 1."""
+        ...
+
     def near_channels(self, x: Tensor, before: int, after: int) -> Tensor:
         """Return Σ x over channels c−before … c+after for every channel c, axis 1."""
         ...

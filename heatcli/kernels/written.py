@@ -120,6 +120,11 @@ class GraphKernels(GraphTensors):
     def finite(self, x: Tensor) -> Tensor:
         return np.where(np.abs(x) < np.inf, x, 0.0)
 
+    def mean(self, x: Symbol, axes: tuple[int, ...]) -> Symbol:
+        count = math.prod(x.shape[axis] for axis in axes)
+        average: Symbol = self.sums(x, axes) * (1 / count)
+        return average
+
     def near_channels(self, x: Symbol, before: int, after: int) -> Symbol:
         places = np.arange(x.shape[1])
         apart = places[None, :] - places[:, None]

@@ -215,6 +215,22 @@ class LocalResponseNormalization(Layer):
     bias: float
 
 
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Normalization(Layer):
+    """``scale`` · (x − μ) / √(σ² + ``epsilon``) + ``bias``, with mean and variance over ``axes``.
+
+    Where it is not ``centred``, μ is left out and σ² is the mean of squares. ``scale`` and ``bias`` broadcast to x.
+    """
+
+    family: ClassVar[str] = "normalisation"
+
+    axes: tuple[int, ...]
+    epsilon: float
+    scale: Array
+    bias: Array | None = None
+    centred: bool = True
+
+
 # moving ---------------------------------------------------------------------------------------------------------------
 
 

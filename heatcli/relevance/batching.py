@@ -11,6 +11,7 @@ from heatcli.network.layers import (
     Layer,
     MaxReduction,
     Network,
+    Normalization,
     Padding,
     Reduction,
     Reshape,
@@ -45,7 +46,7 @@ def _leaves_batch(layer: Layer, shapes: dict[str, tuple[int, ...]]) -> bool:
             return layer.axis != 0
         case Padding():
             return layer.pads[0] == (0, 0)
-        case Reduction() | MaxReduction():
+        case Reduction() | MaxReduction() | Normalization():
             return 0 not in layer.axes
         case Concatenation():  # a constant beside pictures would have to be repeated
             return layer.axis != 0 and all(isinstance(operand, str) for operand in layer.operands)

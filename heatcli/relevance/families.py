@@ -12,7 +12,7 @@ from functools import singledispatch
 
 import numpy as np
 
-from heatcli.kernels.derivatives import derivative, lrn_adjoint
+from heatcli.kernels.derivatives import derivative, lrn_adjoint, normalization_adjoint
 from heatcli.kernels.protocol import Tensor, whole
 from heatcli.network.layers import (
     Activation,
@@ -29,6 +29,7 @@ from heatcli.network.layers import (
     LocalResponseNormalization,
     MaxPooling,
     MaxReduction,
+    Normalization,
     Padding,
     Reduction,
     Reshape,
@@ -46,7 +47,7 @@ def needs(layer: Layer, rule: Rule) -> Iterable[str]:
         return [name for step in layer.steps for name in needs(step, rule)] if rule is GRADIENT else ()
     if isinstance(layer, MaxPooling | MaxReduction | Extremum):
         return (*layer.inputs, layer.name)
-    if isinstance(layer, Gating | Activation | LocalResponseNormalization):
+    if isinstance(layer, Gating | Activation | LocalResponseNormalization | Normalization):
         return layer.inputs if rule is GRADIENT else ()
     if isinstance(layer, Linear | AveragePooling | Reduction | Summation):
         if rule is GRADIENT:
@@ -59,7 +60,7 @@ def needs(layer: Layer, rule: Rule) -> Iterable[str]:
 
 def takes_products(layer: Layer, rule: Rule) -> bool:
     """Whether the layer takes relevance that is not multiplied out: it divides it, or hands it on unchanged."""
-    if isinstance(layer, Activation | Chain | LocalResponseNormalization):
+    if isinstance(layer, Activation | Chain | LocalResponseNormalization | Normalization):
         return rule is not GRADIENT
     shares = isinstance(layer, Linear | AveragePooling | Reduction | Summation | MaxPooling | MaxReduction)
     return shares and rule not in (GRADIENT, WINNER)
@@ -179,6 +180,19 @@ def _(layer: LocalResponseNormalization, rule: Rule, r: Tensor, context: Context
     if rule is GRADIENT:
         x, near = context.activation(layer.inputs[0]), context.kernels.near_channels
         r = lrn_adjoint(x, r, near, layer.size, layer.alpha, layer.beta, layer.bias)
+    return Outcome([r])
+
+
+@redistribute.register
+def _(layer: Normalization, rule: Rule, r: Tensor, context: Context) -> Outcome:
+    if rule is GRADIENT:
+        kernels, x = context.kernels, context.activation(layer.inputs[0])
+        scale = kernels.constant(layer.scale)
+
+        def mean(values: Tensor) -> Tensor:
+            return kernels.mean(values, layer.axes)
+
+        r = normalization_adjoint(x, r, mean, scale, layer.epsilon, centred=layer.centred)
     return Outcome([r])
 
 

@@ -1,4 +1,4 @@
-"""Every derivative against central differences of the plain function, and that of LRN against a dense Jacobian."""
+"""Every derivative against central differences of the plain function, those of normalisations against dense ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from heatcli.kernels.arrays import ArrayKernels
-from heatcli.kernels.derivatives import DERIVATIVES, derivative, lrn_adjoint
+from heatcli.kernels.derivatives import DERIVATIVES, derivative, lrn_adjoint, normalization_adjoint
 
 
 def sigmoid(x):
@@ -136,3 +136,24 @@ def test_lrn_adjoint(size, alpha, beta, bias):
         np.testing.assert_allclose(
             found[(0, slice(None), *place)], jacobian.T @ r[(0, slice(None), *place)], rtol=1e-6, atol=1e-7
         )
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("axes", [(3,), (1, 2), (1, 2, 3)])
+def test_normalization_adjoint(axes, centred):
+    """Against a dense Jacobian by central differences of the operator's definition."""
+    random = np.random.default_rng(len(axes))
+    x, r, scale = (random.normal(size=(1, 2, 3, 2)) for _ in range(3))
+    kernels = ArrayKernels({}, np.float64, batched=True)
+
+    def normalised(values):
+        d = values - values.mean(axis=axes, keepdims=True) if centred else values
+        return scale * d / np.sqrt((d * d).mean(axis=axes, keepdims=True) + 0.1)
+
+    step, expected = 1e-6, np.empty(x.shape)
+    for place in np.ndindex(*x.shape):
+        moved = np.zeros(x.shape)
+        moved[place] = step
+        expected[place] = ((normalised(x + moved) - normalised(x - moved)) * r).sum() / (2 * step)
+    found = normalization_adjoint(x, r, lambda values: kernels.mean(values, axes), scale, 0.1, centred=centred)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)

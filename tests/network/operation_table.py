@@ -302,6 +302,19 @@ POOLING = {
     "ReduceMean default keepdims": case(op("ReduceMean", axes=[2])),
     **{f"LRN {size}": case(op("LRN", size=size, alpha=0.9, beta=0.6, bias=1.5)) for size in (1, 3, 5)},
     "LRN defaults": case(op("LRN", size=3)),
+    "LayerNormalization": case(op("LayerNormalization", "c", f(6, low=0.4), f(6, seed=1))),
+    "LayerNormalization axis": case(op("LayerNormalization", "c", f(4, 6, 6, low=0.4), f(4, 6, 6, seed=1), axis=1)),
+    "LayerNormalization negative axis": case(
+        op("LayerNormalization", "c", f(6, 6, low=0.4), axis=-2, epsilon=0.05)),
+    "LayerNormalization of channels last": case(op("Transpose", perm=[0, 2, 3, 1], out="t"),
+                                                op("LayerNormalization", "t", f(4, low=0.4), f(4, seed=1))),
+    "SimplifiedLayerNormalization": case(op("SimplifiedLayerNormalization", "c", f(6, low=0.4))),
+    "RMSNormalization": case(op("RMSNormalization", "c", f(6, 6, low=0.4), axis=2, epsilon=0.1), opset=23),
+    "InstanceNormalization": case(op("InstanceNormalization", "c", f(4, low=0.4), f(4, seed=1))),
+    "InstanceNormalization epsilon": case(op("InstanceNormalization", "c", f(4, low=0.4), f(4, seed=1), epsilon=0.3)),
+    "group normalisation": case(op("Reshape", "c", ints(1, 2, -1), out="groups"),
+                                op("InstanceNormalization", "groups", one([1, 1]), one([0, 0]), out="n"),
+                                op("Reshape", "n", ints(1, 4, 6, 6), out="m"), op("Mul", "m", f(4, 1, 1, low=0.4))),
 }  # fmt: skip
 
 CONVOLUTIONS = (
