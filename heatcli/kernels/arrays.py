@@ -48,6 +48,9 @@ class ArrayKernels:
     def constant(self, value: Array) -> Array:
         return np.asarray(value).astype(self.dtype, copy=False)
 
+    def truth(self, value: Array) -> Array:
+        return value.astype(bool)
+
     def zeros(self, shape: Shape) -> Array:
         return np.zeros(shape, self.dtype)
 

@@ -97,6 +97,10 @@ class Kernels(Protocol):
         """Return a constant of the network in the precision of the walk."""
         ...
 
+    def truth(self, value: Array) -> Tensor:
+        """Return a constant that is true or false for every element."""
+        ...
+
     def zeros(self, shape: Shape) -> Tensor:
         """Return nothing but zeros, batch 1."""
         ...

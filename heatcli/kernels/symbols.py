@@ -119,10 +119,14 @@ class Symbol(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: Callable[..., Any], method: str, *inputs: Any, **keywords: Any) -> Any:
         """Write what an elementwise function of NumPy does."""
-        if method != "__call__" or keywords or ufunc not in (*ELEMENTWISE, np.square, np.logaddexp):
+        if method != "__call__" or keywords or ufunc not in (*ELEMENTWISE, np.square, np.logaddexp, np.matmul):
             return NotImplemented
         if ufunc is np.square:
             return inputs[0] * inputs[0]
+        if ufunc is np.matmul:
+            a, b = inputs
+            outer = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+            return self.graph.symbol("MatMul", [a, b], (*outer, a.shape[-2], b.shape[-1]))
         if ufunc is np.logaddexp:  # log(e^a + e^b), without overflow
             a, b = inputs
             return np.maximum(a, b) + np.log(np.exp(-np.abs(a - b)) + 1.0)

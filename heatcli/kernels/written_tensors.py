@@ -51,6 +51,9 @@ class GraphTensors:
         array = np.asarray(value, np.float32)
         return Symbol(self.graph, self.graph.constant(array), array.shape)
 
+    def truth(self, value: Array) -> Symbol:
+        return Symbol(self.graph, self.graph.constant(value.astype(bool)), value.shape, truth=True)
+
     def zeros(self, shape: Shape) -> Symbol:
         return self.constant(np.zeros(shape, np.float32))
 

@@ -171,6 +171,30 @@ class Gating(Layer):
     divide: bool = False
 
 
+# attention ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class DataProduct(Layer):
+    """The matrix product of two data tensors over their last two axes, such as attention weights times values.
+
+    ``values`` is the place of the one that takes all relevance, the other being its weights; None for half each.
+    """
+
+    family: ClassVar[str] = "attention"
+
+    values: int | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Softmax(Layer):
+    """exp(x) over its sum along ``axis``, inside the network."""
+
+    family: ClassVar[str] = "attention"
+
+    axis: int
+
+
 # elementwise ----------------------------------------------------------------------------------------------------------
 
 
@@ -244,6 +268,21 @@ class Moving(Layer):
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Reshape(Moving):
     """The same elements in the same order under another shape: Reshape, Flatten, Identity, Dropout, Cast."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Selection(Moving):
+    """Elements of the first of two ``operands`` where a ``condition`` holds, of the second elsewhere: Where."""
+
+    condition: Operand
+    operands: tuple[Operand, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Comparison(Layer):
+    """True or false for every element, which takes no relevance: IsNaN, Greater, Not."""
+
+    family: ClassVar[str] = "gating"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -16,8 +16,10 @@ from heatcli.network.layers import (
     AveragePooling,
     Broadcasting,
     Chain,
+    Comparison,
     Concatenation,
     Convolution,
+    DataProduct,
     Dense,
     Extremum,
     Gating,
@@ -29,11 +31,13 @@ from heatcli.network.layers import (
     Moving,
     Padding,
     Reduction,
+    Selection,
+    Softmax,
     Summation,
 )
 
 Shape = tuple[int, ...]
-GATES = ("Sigmoid", "HardSigmoid", "Softmax", "Tanh", "Erf")
+GATES = ("Sigmoid", "HardSigmoid", "Tanh", "Erf")
 
 
 def recognise(layers: list[Layer], shapes: dict[str, Shape], logits: str, picture: str) -> list[Layer]:
@@ -208,11 +212,21 @@ def _title(steps: list[Layer]) -> str:
 
 
 def settle_gates(layers: list[Layer], shapes: dict[str, Shape]) -> list[Layer]:
-    """Decide for every product of two tensors which is the signal: the other came through a gate or is broadcast."""
+    """Decide for every product of two tensors which is the signal: the other came through a gate or is broadcast.
+
+    Of a matrix product the values are the signal, and the weights of attention came through a gate.
+    """
     made = {layer.name: layer for layer in layers}
-    return [
-        replace(layer, signal=_signal(layer, made, shapes)) if isinstance(layer, Gating) else layer for layer in layers
-    ]
+    settled: list[Layer] = []
+    for layer in layers:
+        if isinstance(layer, Gating):
+            settled.append(replace(layer, signal=_signal(layer, made, shapes)))
+        elif isinstance(layer, DataProduct):
+            gates = [_is_gate(name, made) for name in layer.inputs]
+            settled.append(replace(layer, values=gates.index(False) if gates[0] != gates[1] else None))
+        else:
+            settled.append(layer)
+    return settled
 
 
 def _signal(layer: Gating, made: dict[str, Layer], shapes: dict[str, Shape]) -> int | None:
@@ -229,6 +243,14 @@ def _signal(layer: Gating, made: dict[str, Layer], shapes: dict[str, Shape]) -> 
 
 def _is_gate(name: str, made: dict[str, Layer]) -> bool:
     while (layer := made.get(name)) is not None:
+        if isinstance(layer, Softmax | Comparison):
+            return True
+        if isinstance(layer, Selection):  # such as 0 where a is not a number, else a
+            taken = [operand for operand in layer.operands if isinstance(operand, str)]
+            if len(taken) != 1:
+                return False
+            name = taken[0]
+            continue
         if isinstance(layer, Activation):
             ramp = layer.function == "Clip" and all(np.all(np.isfinite(bound)) for bound in layer.constants)
             return layer.function in GATES or ramp
@@ -281,9 +303,15 @@ def _stays_nonnegative(layer: Layer, known: set[str]) -> bool:
             return inputs and constants and bool(np.all(getattr(layer, "weights", np.ones(1)) >= 0))
         case Padding():
             return inputs and layer.value >= 0
+        case Comparison():
+            return True
+        case Selection():
+            return all(part in known if isinstance(part, str) else bool(np.all(part >= 0)) for part in layer.operands)
         case AveragePooling() | Reduction() | MaxPooling() | MaxReduction() | Moving() | Gating():
             return inputs
-        case LocalResponseNormalization():
+        case LocalResponseNormalization() | DataProduct():
             return inputs
+        case Softmax():
+            return True
         case _:
             return False

@@ -6,6 +6,7 @@ from heatcli.network.layers import (
     Broadcasting,
     Chain,
     Concatenation,
+    DataProduct,
     Extremum,
     Gathering,
     Layer,
@@ -15,7 +16,9 @@ from heatcli.network.layers import (
     Padding,
     Reduction,
     Reshape,
+    Selection,
     Slicing,
+    Softmax,
     Summation,
     Transpose,
 )
@@ -48,8 +51,15 @@ def _leaves_batch(layer: Layer, shapes: dict[str, tuple[int, ...]]) -> bool:
             return layer.pads[0] == (0, 0)
         case Reduction() | MaxReduction() | Normalization():
             return 0 not in layer.axes
+        case Softmax():
+            return layer.axis != 0
+        case DataProduct():
+            return axes > 2 and all(len(shapes[name]) == axes for name in layer.inputs)
         case Concatenation():  # a constant beside pictures would have to be repeated
             return layer.axis != 0 and all(isinstance(operand, str) for operand in layer.operands)
+        case Selection():
+            parts = (layer.condition, *layer.operands)
+            return all(len(shapes[part]) == axes if isinstance(part, str) else part.ndim <= axes for part in parts)
         case Summation() | Extremum():
             return all(
                 len(shapes[operand]) == axes if isinstance(operand, str) else operand.ndim <= axes

@@ -10,6 +10,7 @@ from heatcli.errors import UsageError
 from heatcli.network.layers import (
     AveragePooling,
     Convolution,
+    DataProduct,
     Dense,
     Extremum,
     Gating,
@@ -100,7 +101,7 @@ def assign(
     for layer in network.layers:
         if layer.name in first and input_choice is not None:
             assigned[layer.name] = input_choice
-        elif isinstance(layer, Dense):
+        elif isinstance(layer, Dense | DataProduct):
             assigned[layer.name] = composite.dense
         elif isinstance(layer, Convolution):
             assigned[layer.name] = composite.convolution
@@ -152,7 +153,7 @@ def _override(
 
 def accepts(layer: Layer, rule: Rule) -> bool:
     """Whether ``rule`` can stand at ``layer``."""
-    if isinstance(layer, Linear):
+    if isinstance(layer, Linear | DataProduct):
         return (bool(rule.shares) and rule is not PROPORTIONAL) or rule is GRADIENT
     if isinstance(layer, FIXED):
         return (bool(rule.shares) and not rule.needs_range) or rule is GRADIENT

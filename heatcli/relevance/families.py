@@ -8,6 +8,7 @@ of the ``Context``; ``needs`` names it beforehand, so that nothing else is captu
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import singledispatch
 
 import numpy as np
@@ -20,7 +21,9 @@ from heatcli.network.layers import (
     AveragePooling,
     Broadcasting,
     Chain,
+    Comparison,
     Concatenation,
+    DataProduct,
     Extremum,
     Gathering,
     Gating,
@@ -33,10 +36,13 @@ from heatcli.network.layers import (
     Padding,
     Reduction,
     Reshape,
+    Selection,
     Slicing,
+    Softmax,
     Summation,
     Transpose,
 )
+from heatcli.relevance.attention import gradients
 from heatcli.relevance.rules import GRADIENT, WINNER, Rule
 from heatcli.relevance.sharing import Context, Outcome, by_rule, operands_of
 
@@ -49,7 +55,13 @@ def needs(layer: Layer, rule: Rule) -> Iterable[str]:
         return (*layer.inputs, layer.name)
     if isinstance(layer, Gating | Activation | LocalResponseNormalization | Normalization):
         return layer.inputs if rule is GRADIENT else ()
-    if isinstance(layer, Linear | AveragePooling | Reduction | Summation):
+    if isinstance(layer, DataProduct) and rule is GRADIENT:
+        return layer.inputs
+    if isinstance(layer, Softmax):
+        return (layer.name,) if rule is GRADIENT else ()
+    if isinstance(layer, Selection):
+        return (layer.condition,) if isinstance(layer.condition, str) else ()
+    if isinstance(layer, Linear | AveragePooling | Reduction | Summation | DataProduct):
         if rule is GRADIENT:
             return ()
         return (
@@ -136,6 +148,31 @@ def _(layer: Gating, rule: Rule, r: Tensor, context: Context) -> Outcome:
             for place, shape in enumerate(shapes)
         ]
     )
+
+
+# attention ------------------------------------------------------------------------------------------------------------
+
+
+@redistribute.register
+def _(layer: DataProduct, rule: Rule, r: Tensor, context: Context) -> Outcome:
+    """Share by the rule among the values, the weights being constants; half each where nothing says which is which."""
+    if rule is GRADIENT:
+        a, b = (context.activation(name) for name in layer.inputs)
+        return Outcome(gradients(context.kernels, a, b, r, [context.shape(name) for name in layer.inputs]))
+    if layer.values is None:
+        halves = [by_rule(replace(layer, values=place), rule, r * 0.5, context) for place in (0, 1)]
+        return Outcome([half.inputs[0] for half in halves], lost=halves[0].lost + halves[1].lost)
+    outcome = by_rule(layer, rule, r, context)
+    outcome.inputs.insert(1 - layer.values, None)
+    return outcome
+
+
+@redistribute.register
+def _(layer: Softmax, rule: Rule, r: Tensor, context: Context) -> Outcome:
+    if rule is GRADIENT:
+        y, length = context.activation(layer.name), context.shape(layer.name)[layer.axis]
+        r = y * (r - context.kernels.mean(y * r, (layer.axis,)) * float(length))
+    return Outcome([r])
 
 
 # elementwise: relevance passes unchanged (paper 6.2) ------------------------------------------------------------------
@@ -251,6 +288,27 @@ def _(layer: Padding, rule: Rule, r: Tensor, context: Context) -> Outcome:
     within = r[source]
     frame = r - kernels.embed(within, context.shape(layer.name), source)
     return Outcome([kernels.embed(within, shape, kept)], constants=kernels.total(frame))
+
+
+@redistribute.register
+def _(layer: Selection, rule: Rule, r: Tensor, context: Context) -> Outcome:
+    """Give every element back to the operand that it was taken from."""
+    kernels, condition = context.kernels, layer.condition
+    chosen = context.activation(condition) if isinstance(condition, str) else kernels.truth(condition)
+    zero: Tensor = kernels.constant(np.zeros(()))
+    outcome = Outcome([None] if isinstance(condition, str) else [])
+    parts: list[Tensor] = [np.where(chosen, r, zero), np.where(chosen, zero, r)]
+    for part, operand in zip(parts, layer.operands, strict=True):
+        if isinstance(operand, str):
+            outcome.inputs.append(kernels.unbroadcast(part, context.shape(operand)))
+        else:
+            outcome.constants = outcome.constants + kernels.total(part)
+    return outcome
+
+
+@redistribute.register
+def _(layer: Comparison, rule: Rule, r: Tensor, context: Context) -> Outcome:
+    return Outcome([None] * len(layer.inputs))
 
 
 @redistribute.register

@@ -19,7 +19,7 @@ from heatcli.relevance.batching import batched
 from heatcli.relevance.families import needs, redistribute, takes_products
 from heatcli.relevance.ledger import Ledger, LedgerRow
 from heatcli.relevance.rules import Rule, Share
-from heatcli.relevance.sharing import Bounds, denominator
+from heatcli.relevance.sharing import Bounds, denominator, sources_of
 from heatcli.relevance.vanishing import lossless
 
 Array = np.ndarray
@@ -91,7 +91,7 @@ class Walk:
 
     def terms(self, layer: Layer, share: Share) -> tuple[Term, ...]:
         """Return the terms of ``share`` that matter here: where x is never negative, x⁺ is x and x⁻ is nothing."""
-        names = getattr(layer, "operands", layer.inputs)
+        names = sources_of(layer)
         if not all(isinstance(name, str) and self.nonnegative(name) for name in names):
             return share.terms
         return tuple(
@@ -133,6 +133,8 @@ class Walk:
             outcome = redistribute(layer, rule, r if takes_products(layer, rule) else whole(r), self)
             incoming, outgoing = totals.pop(layer.name), 0.0
             for name, part in zip(layer.inputs, outcome.inputs, strict=True):
+                if part is None:  # what only says how relevance is shared gets none
+                    continue
                 arrived = incoming if part is r else total(part)
                 outgoing = outgoing + arrived
                 found[name] = joined(self.kernels, found[name], part) if name in found else part
@@ -192,6 +194,7 @@ class Propagator:
         dtype = self.kernels.dtype
         arrays = {name: value.astype(dtype, copy=False) for name, value in values.items() if value.dtype.kind == "f"}
         arrays |= {name: value.astype(dtype) for name, value in values.items() if value.dtype.kind in "iu"}
+        arrays |= {name: value for name, value in values.items() if value.dtype.kind == "b"}
         walk = Walk(self.assignment, self.kernels, arrays, arrays)
         shapes = self.network.shapes
         together = walks_together(self.network, dtype.itemsize) if self.kernels.batched else 1

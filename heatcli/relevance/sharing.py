@@ -13,9 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
-from heatcli.kernels.protocol import SMALLEST, Kernels, Product, Tensor, joined, like, whole
-from heatcli.kernels.terms import ALL, InputPart, Term
-from heatcli.network.layers import Concatenation, Extremum, Layer, MaxPooling, MaxReduction, Summation
+from heatcli.kernels.protocol import SMALLEST, Kernels, LinearMap, Product, Tensor, joined, like, whole
+from heatcli.kernels.terms import ALL, NEGATIVE, InputPart, Term, WeightPart
+from heatcli.network.layers import Concatenation, DataProduct, Extremum, Layer, MaxPooling, MaxReduction, Summation
+from heatcli.relevance.attention import ByData
 from heatcli.relevance.rules import GRADIENT, Rule, Share
 
 Array = np.ndarray
@@ -110,7 +111,7 @@ def denominator(layer: Layer, share: Share, context: Context) -> Tensor | None:
     """
     z = None
     for a, v in context.terms(layer, share):
-        linear = context.kernels.map(layer, v)
+        linear = map_of(layer, v, context)
         if linear is not None:
             summand = linear.apply(parts_of(layer, a, context))
             z = summand if z is None else z + summand
@@ -140,7 +141,7 @@ def _share(layer: Layer, share: Share, r: Tensor, context: Context, z: Tensor | 
     elif left is not None:
         outcome.lost = outcome.lost + kernels.total(left)
     for a, v in context.terms(layer, share):
-        linear = kernels.map(layer, v)
+        linear = map_of(layer, v, context)
         if linear is not None:
             for place, (x, back) in enumerate(zip(parts_of(layer, a, context), linear.adjoint(s), strict=True)):
                 had = outcome.inputs[place]
@@ -158,8 +159,21 @@ def _bias(layer: Layer, share: Share, context: Context, *, least: float = 0.0) -
     return context.kernels.constant(part) if part.any() else None
 
 
+def map_of(layer: Layer, part: WeightPart, context: Context) -> LinearMap | None:
+    """Return the linear map of a layer with ``part`` of its weights, None where that is zero everywhere."""
+    if not isinstance(layer, DataProduct):
+        return context.kernels.map(layer, part)
+    assert layer.values is not None
+    values, weights = layer.inputs[layer.values], layer.inputs[1 - layer.values]
+    if part is NEGATIVE and context.nonnegative(weights):
+        return None
+    return ByData(context.kernels, context.activation(weights), part, context.shape(values), before=layer.values == 1)
+
+
 def sources_of(layer: Layer) -> tuple[str | Array, ...]:
-    """Return all operands of a layer, data tensors by name and constants as they are."""
+    """Return all operands of a layer, data tensors by name and constants as they are; of a product its values alone."""
+    if isinstance(layer, DataProduct) and layer.values is not None:
+        return (layer.inputs[layer.values],)
     return layer.operands if isinstance(layer, Summation | Concatenation | Extremum) else layer.inputs
 
 

@@ -317,6 +317,34 @@ POOLING = {
                                 op("Reshape", "n", ints(1, 4, 6, 6), out="m"), op("Mul", "m", f(4, 1, 1, low=0.4))),
 }  # fmt: skip
 
+ATTENTION = {
+    "attention": case(op("Transpose", "d", perm=[0, 1, 3, 2], out="k"), op("MatMul", "c", "k", out="m"),
+                      op("Softmax", "m", axis=-1, out="a"), op("MatMul", "a", "c")),
+    "attention with values first": case(op("Softmax", "d", axis=2, out="a"), op("MatMul", "c", "a")),
+    "attention of all heads": case(op("ReduceMean", "d", axes=[1], out="m"), op("Softmax", "m", axis=-1, out="a"),
+                                   op("MatMul", "a", "c")),
+    "attention over a mask": case(op("Add", "d", f(6, 6), out="m"), op("Softmax", "m", axis=-1, out="a"),
+                                  op("MatMul", "a", "c")),
+    "attention by a sigmoid": case(op("Sigmoid", "d", out="a"), op("MatMul", "a", "c")),
+    "product of two": case(op("MatMul", "c", "d")),
+    "Softmax": case(op("Softmax"), opset=13),
+    "Softmax of channels": case(op("Mul", "c", one(3), out="m"), op("Softmax", "m", axis=1)),
+    "Softmax opset 11": case(op("Softmax", axis=3), opset=11),
+    "safe softmax": case(op("Softmax", "d", axis=-1, out="s"), op("IsNaN", "s", out="n"),
+                         op("Where", "n", one(0), "s", out="a"), op("MatMul", "a", "c")),
+    **{name: case(op(name, "d", one(0.05), out="t"), op("Where", "t", "c", "d"), opset=16)
+       for name in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal")},
+    "Where of a constant mask": case(op("Where", f(4, 6, 6) > 0, "c", "d")),
+    "Where of a constant": case(op("Where", f(1, 6, 6) > 0, "c", f(4, 1, 1))),
+    "Where broadcast": case(op("GlobalAveragePool", "d", out="g"), op("Where", f(6, 6) > 0, "c", "g")),
+    "Where of two conditions": case(op("Less", "c", one(0.1), out="p"), op("Greater", "d", one(0), out="q"),
+                                    op("And", "p", "q", out="r"), op("Not", "p", out="u"), op("Or", "r", "u", out="t"),
+                                    op("Where", "t", "d", "c"), opset=16),
+    "mask of a comparison": case(op("Greater", "c", one(0.05), out="t"), op("Cast", "t", to=FLOAT, out="m"),
+                                 op("Mul", "c", "m"), opset=16),
+    "gate of a softmax": case(op("Softmax", "d", axis=1, out="a"), op("Mul", "c", "a")),
+}  # fmt: skip
+
 CONVOLUTIONS = (
     {"pads": [1, 0, 2, 1]}, {"strides": [2, 1]}, {"dilations": [2, 1]}, {"group": 2, "pads": [1, 1, 1, 1]},
     {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, {"auto_pad": "SAME_LOWER"}, {"auto_pad": "VALID"},
@@ -401,4 +429,4 @@ HEADS = {
 }  # fmt: skip
 KINDS = {"Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid"}
 
-CASES = ACTIVATIONS | AFFINE | MERGING | MOVING | POOLING | LINEAR | HEADS
+CASES = ATTENTION | ACTIVATIONS | AFFINE | MERGING | MOVING | POOLING | LINEAR | HEADS

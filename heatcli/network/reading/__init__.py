@@ -10,6 +10,7 @@ To add an operation: write its reader in the family's file under ``@reads("Name"
 from heatcli.network.reading import (  # noqa: F401  (importing them fills the registry)
     activation,
     affine,
+    attention,
     linear,
     merging,
     moving,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from heatcli.network.layers import Convolution, Dense, Layer, TransposedConvolution
-from heatcli.network.reading.registry import Argument, Node, Unreadable, constant, data, reads
+from heatcli.network.layers import Convolution, DataProduct, Dense, Layer, TransposedConvolution
+from heatcli.network.reading.registry import Argument, Node, Tensor, Unreadable, constant, data, reads
 
 Ints = Sequence[int]
 
@@ -136,6 +136,10 @@ def gemm(
 
 @reads("MatMul")
 def matmul(node: Node, a: Argument, b: Argument) -> Layer:
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        if min(len(a.shape), len(b.shape)) < 2:
+            raise Unreadable("the product of a matrix and a vector that both depend on the picture")
+        return DataProduct(name=node.name, operation=node.operation, inputs=(a.name, b.name), values=None)
     x, w = data(a, "its first operand"), constant(b, "its second operand")
     if w.ndim > 2 and w.size == w.shape[-1] * w.shape[-2] and len(node.shape) == len(x.shape):
         w = w.reshape(w.shape[-2:])

@@ -1,9 +1,9 @@
-"""Readers of extrema between tensors."""
+"""Readers of what compares tensors, and of what takes elements from several."""
 
 from __future__ import annotations
 
-from heatcli.network.layers import Activation, Extremum, Layer
-from heatcli.network.reading.registry import Argument, Node, Tensor, operands, reads
+from heatcli.network.layers import Activation, Comparison, Extremum, Layer, Selection
+from heatcli.network.reading.registry import Argument, Node, Tensor, data, operands, reads
 
 
 @reads("Max", "Min")
@@ -20,3 +20,19 @@ def extremum(node: Node, *arguments: Argument) -> Layer:
         )
     inputs, entries = operands(arguments)
     return Extremum(name=node.name, operation=node.operation, inputs=inputs, operands=entries)
+
+
+@reads("Where")
+def where(node: Node, condition: Argument, x: Argument, y: Argument) -> Layer:
+    inputs, (chosen, *either) = operands((condition, x, y))
+    return Selection(name=node.name, operation=node.operation, inputs=inputs, condition=chosen, operands=tuple(either))
+
+
+@reads("IsNaN", "Not")
+def condition_of_one(node: Node, x: Argument) -> Layer:
+    return Comparison(name=node.name, operation=node.operation, inputs=(data(x).name,))
+
+
+@reads("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or")
+def comparison(node: Node, a: Argument, b: Argument) -> Layer:
+    return Comparison(name=node.name, operation=node.operation, inputs=operands((a, b))[0])
