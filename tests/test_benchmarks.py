@@ -52,6 +52,18 @@ def test_every_contestant_is_checked_and_timed(tmp_path: Path, capsys: pytest.Ca
     assert "heatcli, numpy" in printed
 
 
+def test_a_transformer_is_explained_as_by_zennit(tmp_path: Path):
+    """Attention, normalisation and residual sums under zennit's walk, in both engines."""
+    figures_at = tmp_path / "figures.json"
+    options = ["--nets", "tiny_transformer", "--rounds", "1", "--threads", "1", "--pictures", "1"]
+    assert engines.main([*options, "--json", str(figures_at)]) == 0
+    (case,) = json.loads(figures_at.read_text())["cases"]
+    found = {entry["name"]: entry for entry in case["contestants"]}
+    for name in ("numpy", "compiled"):
+        assert found[name]["refused"] is None
+        assert 0 < found[name]["off"] <= 1e-5
+
+
 def test_a_wrong_map_is_not_timed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     title, opener = engines.CONTESTANTS["numpy"]
 

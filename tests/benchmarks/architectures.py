@@ -1,4 +1,4 @@
-"""The networks that engines are compared on: VGG-16, GoogLeNet, ResNet-50, MobileNetV2, as they stand in their papers.
+"""The networks that engines are compared on: VGG-16, GoogLeNet, ResNet-50, MobileNetV2, ViT-Tiny, as in their papers.
 
 Batch normalisations are merged already, so every convolution has a bias and none is followed by another affine layer.
 Weights are drawn from a seed: He's normal distribution, with the last convolution of every block that has no rectifier
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tests.peers.classifier import Catalogue, Classifier, seeded
 from tests.peers.ladder import Inception, LocalResponseNormalization
-from tests.peers.zennit_maps import Sum
+from tests.peers.zennit_maps import Mix, Sum
 
 CALM = 0.5
 CLASSES = 1000
@@ -24,9 +24,9 @@ BOUNDS = (-2.2, 2.7)
 architectures = Catalogue()
 
 
-def drawn(module: nn.Module, side: int = 224, seed: int = 1) -> Classifier:
+def drawn(module: nn.Module, side: int = 224, seed: int = 1, opset: int = 13) -> Classifier:
     """Give ``module`` its weights in float32; the first layer must be named 0."""
-    classifier = seeded(module, (1, 3, side, side), ("0",), seed, opset=13, dtype=torch.float32)
+    classifier = seeded(module, (1, 3, side, side), ("0",), seed, opset, dtype=torch.float32)
     module.requires_grad_(False)
     for block in module.modules():
         if isinstance(block, Block):
@@ -170,6 +170,73 @@ def mobilenetv2() -> Classifier:
         yield nn.Linear(1280, CLASSES)
 
     return drawn(nn.Sequential(*layers()))
+
+
+class Tokens(nn.Module):
+    """Patches (N, C, H, W) as tokens (N, 1 + H·W, C) behind one that belongs to no place, their positions added."""
+
+    def __init__(self, places: int, width: int, seed: int = 2) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.register_buffer("first", 0.5 * torch.randn(1, 1, width, generator=generator))
+        self.register_buffer("places", 0.5 * torch.randn(1, 1 + places, width, generator=generator))
+        self.sum = Sum()
+
+    def forward(self, x: Tensor) -> Tensor:
+        patches = x.flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.first.expand(len(x), -1, -1), patches], 1)
+        return self.sum(tokens, self.places.expand(len(x), -1, -1))
+
+
+class Heads(nn.Module):
+    """Attention among tokens (N, T, C) by several heads, without the layer that joins them."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.mix = Mix()
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, t, c = x.shape
+        q, k, v = (
+            layer(x).reshape(n, t, self.heads, c // self.heads).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        a = torch.softmax(q @ k.transpose(2, 3) / (c // self.heads) ** 0.5, -1)
+        return self.mix(a, v).transpose(1, 2).reshape(n, t, c)
+
+
+class First(nn.Module):
+    """The token that belongs to no place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, 0]
+
+
+def transformer(depth: int, width: int, heads: int, patch: int, side: int, classes: int) -> Classifier:
+    """Return a vision transformer with normalisation before each branch."""
+
+    def layers() -> Iterator[nn.Module]:
+        yield from (nn.Conv2d(3, width, patch, patch), Tokens((side // patch) ** 2, width))
+        for _ in range(depth):
+            yield Block(nn.Sequential(nn.LayerNorm(width), Heads(width, heads), nn.Linear(width, width)), summed=True)
+            inner = (nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+            yield Block(nn.Sequential(nn.LayerNorm(width), *inner), summed=True)
+        yield from (nn.LayerNorm(width), First(), nn.Linear(width, classes))
+
+    return drawn(nn.Sequential(*layers()), side, opset=17)
+
+
+@architectures
+def vit_tiny() -> Classifier:
+    return transformer(12, 192, 3, 16, 224, CLASSES)
+
+
+@architectures
+def tiny_transformer() -> Classifier:
+    """The same in no time."""
+    return transformer(2, 12, 3, 8, 32, 20)
 
 
 @architectures

@@ -1,7 +1,7 @@
 """How long an explanation takes: heatcli's engines beside zennit, captum, torch's gradient and a plain forward pass.
 
-    python -m tests.benchmarks.engines [--nets vgg16,googlenet,resnet50,mobilenetv2] [--pictures 1,16] [--batch 16]
-                                       [--rounds 9] [--threads 2] [--targets K] [--json FILE]
+    python -m tests.benchmarks.engines [--nets vgg16,googlenet,resnet50,mobilenetv2,vit_tiny] [--pictures 1,16]
+                                       [--batch 16] [--rounds 9] [--threads 2] [--targets K] [--json FILE]
 
 Before anything is timed, heatcli's maps must equal zennit's under the same rules. Then every round runs every
 contestant once, in one process and with pauses, so that whatever else the machine does slows all of them; medians of
@@ -45,7 +45,8 @@ from tests.benchmarks.contestants import (
     references,
 )
 
-NETWORKS = ("vgg16", "googlenet", "resnet50", "mobilenetv2")
+NETWORKS = ("vgg16", "googlenet", "resnet50", "mobilenetv2", "vit_tiny")
+SMALL = ("tiny", "tiny_transformer")
 PAUSE = 0.05
 """Seconds between turns: threads of onnxruntime and OpenMP keep spinning for a while."""
 TOLERANCE = 1e-3
@@ -102,7 +103,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         return found
 
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.engines", description=__doc__.splitlines()[0])
-    parser.add_argument("--nets", type=names, default=list(NETWORKS), help=f"of {','.join(NETWORKS)},tiny")
+    parser.add_argument("--nets", type=names, default=list(NETWORKS), help=f"of {','.join((*NETWORKS, *SMALL))}")
     parser.add_argument("--pictures", type=numbers, default=[1, 16], help="how many are explained (default: 1,16)")
     parser.add_argument("--batch", type=int, default=16, help="most pictures in one batch (default: 16)")
     parser.add_argument("--rounds", type=int, default=9)
@@ -110,8 +111,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--targets", type=int, metavar="K", help="time K classes of one picture against one, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     options = parser.parse_args(given)
-    if unknown := sorted(set(options.nets) - {*NETWORKS, "tiny"}):
-        parser.error(f"unknown network {', '.join(unknown)}; known: {', '.join(NETWORKS)}, tiny")
+    if unknown := sorted(set(options.nets) - {*NETWORKS, *SMALL}):
+        parser.error(f"unknown network {', '.join(unknown)}; known: {', '.join((*NETWORKS, *SMALL))}")
     if min(options.rounds, options.threads, options.batch, options.targets or 2) < 1:
         parser.error("--rounds, --threads, --batch and --targets must be 1 or more")
     if uneven := [count for count in options.pictures if count % min(count, options.batch)]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,21 @@ def shares(a: Tensor, b: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
     total = torch.where(some, positive, a.clamp(max=0) + b.clamp(max=0))
     s = torch.where(total == 0, 0, r / torch.where(total == 0, 1, total))
     return tuple(torch.where(some, x.clamp(min=0), x.clamp(max=0)) * s for x in (a, b))
+
+
+class Mix(nn.Module):
+    """Attention weights times values as a module, since a rule needs one to stand at."""
+
+    def forward(self, a: Tensor, v: Tensor) -> Tensor:
+        return a @ v
+
+
+def mixed(a: Tensor, v: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+    """Share ``r`` among the values in proportion to a v⁺, the weights a ≥ 0 being constants."""
+    positive = v.clamp(min=0)
+    z = a @ positive
+    s = torch.where(z == 0, 0, r / torch.where(z == 0, 1, z))
+    return torch.zeros_like(a), positive * (a.transpose(-1, -2) @ s)
 
 
 def make_importable() -> None:
@@ -65,11 +80,18 @@ def deep_taylor(
     from zennit.types import Activation, AvgPool, Linear
 
     class Shares(Hook):
+        def __init__(self, share: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
+            super().__init__()
+            self.share = share
+
+        def copy(self) -> Shares:
+            return Shares(self.share)
+
         def forward(self, module: nn.Module, input: tuple[Tensor, ...], output: Tensor) -> None:
             self.stored_tensors["input"] = tuple(x.detach() for x in input)
 
         def backward(self, module: nn.Module, grad_input: tuple, grad_output: tuple) -> tuple[Tensor, Tensor]:
-            return shares(*self.stored_tensors["input"], grad_output[0])
+            return self.share(*self.stored_tensors["input"], grad_output[0])
 
     targets = [target] if isinstance(target, int) else list(target)
 
@@ -81,8 +103,10 @@ def deep_taylor(
         if isinstance(module, AvgPool):
             return Norm(stabilizer=STABILIZER)
         if isinstance(module, Sum):
-            return Shares()
-        if isinstance(module, (Activation, LocalResponseNormalization, nn.Dropout)):
+            return Shares(shares)
+        if isinstance(module, Mix):
+            return Shares(mixed)
+        if isinstance(module, (Activation, LocalResponseNormalization, nn.Dropout, nn.GELU, nn.LayerNorm)):
             return Pass()
         return None
 
