@@ -115,7 +115,9 @@ class GraphTensors:
             start, stop, step = part.indices(length)
             if step < 0:
                 indices = np.arange(start, stop, step)
-                return self.put_back(r, (*r.shape[:axis], length, *r.shape[axis + 1 :]), axis, indices)
+                r = self.put_back(r, (*r.shape[:axis], length, *r.shape[axis + 1 :]), axis, indices)
+                pads.append((0, 0))
+                continue
             r = self.dilate(r, axis, step)
             pads.append((start, length - start - r.shape[axis]))
         return self.pad(r, pads)

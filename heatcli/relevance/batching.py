@@ -55,8 +55,8 @@ def _leaves_batch(layer: Layer, shapes: dict[str, tuple[int, ...]]) -> bool:
             return layer.axis != 0
         case DataProduct():
             return axes > 2 and all(len(shapes[name]) == axes for name in layer.inputs)
-        case Concatenation():  # a constant beside pictures would have to be repeated
-            return layer.axis != 0 and all(isinstance(operand, str) for operand in layer.operands)
+        case Concatenation():
+            return layer.axis != 0
         case Selection():
             parts = (layer.condition, *layer.operands)
             return all(len(shapes[part]) == axes if isinstance(part, str) else part.ndim <= axes for part in parts)

@@ -265,7 +265,8 @@ def _(layer: Concatenation, rule: Rule, r: Tensor, context: Context) -> Outcome:
 
 @redistribute.register
 def _(layer: Slicing, rule: Rule, r: Tensor, context: Context) -> Outcome:
-    return Outcome([context.kernels.embed(r, context.shape(layer.inputs[0]), layer.slices)])
+    shape = context.shape(layer.inputs[0])
+    return Outcome([context.kernels.embed(r, shape, _of_any_length(layer.slices, shape))])
 
 
 @redistribute.register
@@ -285,9 +286,18 @@ def _(layer: Padding, rule: Rule, r: Tensor, context: Context) -> Outcome:
         slice(max(0, before), max(0, before) + (part.stop - part.start))
         for part, (before, _) in zip(kept, layer.pads, strict=True)
     )
+    source = _of_any_length(source, context.shape(layer.name))
     within = r[source]
     frame = r - kernels.embed(within, context.shape(layer.name), source)
-    return Outcome([kernels.embed(within, shape, kept)], constants=kernels.total(frame))
+    return Outcome([kernels.embed(within, shape, _of_any_length(kept, shape))], constants=kernels.total(frame))
+
+
+def _of_any_length(place: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return the same place with open slices along whole axes: the batch may be longer than ``shape`` says."""
+    return tuple(
+        slice(None) if part.indices(length) == (0, length, 1) else part
+        for part, length in zip(place, shape, strict=True)
+    )
 
 
 @redistribute.register

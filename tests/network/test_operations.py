@@ -198,6 +198,23 @@ def test_account_of_deep_taylor(opened, name, precision):
     assert ledger.pixels == pytest.approx(explanation.relevance.sum(dtype=np.float64), rel=1e-5)
 
 
+@pytest.mark.parametrize("engine", ["numpy", "compiled"])
+@pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("com.microsoft")])
+def test_classes_together_as_each_alone(tmp_path, name, engine):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(reference(name).proto)
+    explainer, x = heatcli.load(path, range=RANGE, engine=engine), reference(name).x
+    together = explainer.explain_targets(x, targets=("top-2",))
+    assert len(together) == min(2, explainer.network.output.classes)
+    for explanation in together:
+        alone = explainer.explain(x, target=explanation.target)
+        slack = 1e-5 * max(np.abs(alone.relevance).max(), 1e-6)
+        np.testing.assert_allclose(explanation.relevance, alone.relevance, rtol=1e-4, atol=slack)
+        for part in ("start", "pixels", "biases", "constants", "lost"):
+            mine, theirs = getattr(explanation.ledger, part), getattr(alone.ledger, part)
+            assert mine == pytest.approx(theirs, rel=1e-4, abs=1e-4 * max(alone.ledger.start, 1e-6)), part
+
+
 @pytest.mark.parametrize("name", AFFINE | MERGING | POOLING | LINEAR)
 def test_linear_layers_compute_what_the_file_does(opened, name):
     """Weights and bias of a layer, whatever was folded into them, lead from its input to its output."""
