@@ -318,7 +318,8 @@ def _(layer: Selection, rule: Rule, r: Tensor, context: Context) -> Outcome:
 
 @redistribute.register
 def _(layer: Comparison, rule: Rule, r: Tensor, context: Context) -> Outcome:
-    return Outcome([None] * len(layer.inputs))
+    """Book what arrives as lost: a step has no share in how large its inputs are."""
+    return Outcome([None] * len(layer.inputs), lost=context.kernels.total(r))
 
 
 @redistribute.register

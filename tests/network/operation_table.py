@@ -340,6 +340,8 @@ ATTENTION = {
     "Where of two conditions": case(op("Less", "c", one(0.1), out="p"), op("Greater", "d", one(0), out="q"),
                                     op("And", "p", "q", out="r"), op("Not", "p", out="u"), op("Or", "r", "u", out="t"),
                                     op("Where", "t", "d", "c"), opset=16),
+    "comparison as a signal": case(op("Greater", "c", one(0.05), out="t"), op("Cast", "t", to=FLOAT, out="m"),
+                                   op("Concat", "m", "c", axis=1), opset=16),
     "mask of a comparison": case(op("Greater", "c", one(0.05), out="t"), op("Cast", "t", to=FLOAT, out="m"),
                                  op("Mul", "c", "m"), opset=16),
     "gate of a softmax": case(op("Softmax", "d", axis=1, out="a"), op("Mul", "c", "a")),
