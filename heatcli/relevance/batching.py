@@ -1,4 +1,8 @@
-"""Whether axis 0 of every tensor is the batch: then one pass can carry several pictures, or several classes."""
+"""Whether axis 0 of every tensor is the batch: then one walk can carry several classes.
+
+Several pictures in one pass ask for more, such as constants that are repeated beside them: whether a compiled graph can
+do that is tried when it is written.
+"""
 
 from __future__ import annotations
 

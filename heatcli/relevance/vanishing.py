@@ -2,8 +2,8 @@
 
 A rule loses relevance where its denominator is zero. With z⁺, z^B and proportional sharing the denominator z_j is at
 least the layer's own output: z_j ≥ x_j, and at least zero. So nothing is lost if relevance arrives only where x_j > 0:
-behind a rectifier above which every rule shares in proportion to activations. Such denominators
-need no test, which saves passes over memory; all others are tested.
+behind a rectifier above which every rule shares in proportion to activations. Such denominators need no test, which
+saves passes over memory; all others are tested.
 """
 
 from __future__ import annotations
