@@ -65,6 +65,8 @@ def open_session(
     options.graph_optimization_level = LEVELS[level]
     # Weights packed for matrix products save nothing on single pictures, and double large ones in memory.
     options.add_session_config_entry("session.disable_prepacking", "1")
+    # Which quantised operations are fused, and so how they round, must not hang on what is captured.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     if not spinning:
         options.add_session_config_entry("session.force_spinning_stop", "1")
     if threads is not None:

@@ -89,6 +89,7 @@ DERIVATIVES: dict[str, Callable[..., Tensor]] = {
     "Celu": lambda x, alpha: np.where(x > 0, 1, np.exp(np.minimum(x, 0) / alpha)),
     "Selu": lambda x, alpha, gamma: gamma * np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0))),
     "Clip": lambda x, low, high: (x > low) & (x < high),
+    "Quantize": lambda x, low, high: (x > low) & (x < high),
     "Max": lambda x, *bounds: _all(x, [x > bound for bound in bounds]),
     "Min": lambda x, *bounds: _all(x, [x < bound for bound in bounds]),
     "Sigmoid": _sigmoid_slope,

@@ -24,6 +24,7 @@ from heatcli.network.layers import (
     MaxPooling,
     MaxReduction,
     Reduction,
+    StackedDense,
     Summation,
     TransposedConvolution,
     Window,
@@ -65,6 +66,11 @@ def _(layer: TransposedConvolution, weights: Array, shapes: Sequence[Shape], out
 @make.register
 def _(layer: Dense, weights: Array, shapes: Sequence[Shape], output: Shape) -> LinearMap:
     return _Dense(weights)
+
+
+@make.register
+def _(layer: StackedDense, weights: Array, shapes: Sequence[Shape], output: Shape) -> LinearMap:
+    return _Stack(weights, shapes[0], output)
 
 
 @make.register
@@ -113,6 +119,20 @@ class _Dense:
 
     def adjoint(self, s: Array) -> list[Array]:
         return [np.matmul(s, self.weights.T)]
+
+
+class _Stack:
+    """x (..., P, I) times a stack of matrices (..., I, O); its adjoint sums over what was broadcast."""
+
+    def __init__(self, weights: Array, shape: Shape, output: Shape) -> None:
+        self.weights, self.shape, self.output = weights, shape, output
+
+    def apply(self, inputs: Sequence[Array]) -> Array:
+        return np.matmul(inputs[0], self.weights)
+
+    def adjoint(self, s: Array) -> list[Array]:
+        shape = self.shape if s.shape[0] == self.output[0] else (s.shape[0], *self.shape[1:])
+        return [unbroadcast(np.matmul(s, np.swapaxes(self.weights, -1, -2)), shape)]
 
 
 class _Windows:

@@ -19,6 +19,7 @@ from heatcli.kernels.written_maps import (
     WrittenAxes,
     WrittenConvolution,
     WrittenDense,
+    WrittenStack,
     WrittenSum,
     WrittenTransposed,
     WrittenWindows,
@@ -33,6 +34,7 @@ from heatcli.network.layers import (
     MaxPooling,
     MaxReduction,
     Reduction,
+    StackedDense,
     Summation,
     TransposedConvolution,
     Window,
@@ -67,6 +69,10 @@ class GraphKernels(GraphTensors):
     @_map.register
     def _(self, layer: Dense, part: WeightPart) -> LinearMap:
         return WrittenDense(self, layer, part)
+
+    @_map.register
+    def _(self, layer: StackedDense, part: WeightPart) -> LinearMap:
+        return WrittenStack(self, layer, part)
 
     @_map.register(AveragePooling)
     @_map.register(MaxPooling)

@@ -19,6 +19,7 @@ from heatcli.network.layers import (
     MaxPooling,
     MaxReduction,
     Reduction,
+    StackedDense,
     Summation,
     TransposedConvolution,
 )
@@ -164,6 +165,24 @@ class WrittenDense:
         if turn:
             stored = self.kernels.graph.symbol("Transpose", [stored], stored.shape[::-1], perm=[1, 0])
         return self.kernels.graph.symbol("MatMul", [x, stored], shape)
+
+
+class WrittenStack:
+    """x (..., P, I) times a stack of matrices (..., I, O); its adjoint sums over what was broadcast."""
+
+    def __init__(self, kernels: GraphTensors, layer: StackedDense, part: WeightPart) -> None:
+        """Take ``part`` of the layer's weights."""
+        self.kernels, self.shape, self.output = kernels, kernels.shapes[layer.inputs[0]], kernels.shapes[layer.name]
+        self.weights = kernels.weights(layer, part)
+
+    def apply(self, inputs: Sequence[Symbol]) -> Symbol:
+        return self.kernels.graph.symbol("MatMul", [inputs[0], self.weights], self.output)
+
+    def adjoint(self, s: Symbol) -> list[Symbol]:
+        axes = self.weights.ndim
+        turned = self.kernels.transpose(self.weights, (*range(axes - 2), axes - 1, axes - 2))
+        back = self.kernels.graph.symbol("MatMul", [s, turned], (*self.output[:-1], self.shape[-1]))
+        return [self.kernels.unbroadcast(back, self.shape)]
 
 
 class WrittenWindows:

@@ -43,14 +43,17 @@ def _read(path: Path, size: tuple[int, int] | None, suggested: tuple[int, int] |
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     producer, opset = file.producer(proto), head.opset_of(proto)
     simplified = simplify(proto, path.resolve().parent, size=size, suggested=suggested, layout=layout)
-    output, notes = head.find_output(simplified.model, simplified.shapes, dict(simplified.constants))
+    output, notes = head.find_output(simplified.model, simplified.nodes, simplified.shapes, simplified.constants)
     opsets = {
         "" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in simplified.model.opset_import
     }
+    nodes, needed = between(simplified, output.logits)
     layers, unsupported = reading.read_layers(
-        between(simplified, output.logits), simplified.input.name, simplified.constants, simplified.shapes, opsets
+        nodes, simplified.input.name, simplified.constants, simplified.shapes, opsets
     )
-    _refuse(tuple(unsupported))
+    unclear = [node for node in simplified.unclear if node.name in needed]
+    told = {node.name for node in unclear}
+    _refuse((*unclear, *(node for node in unsupported if node.name not in told)))
     layers = patterns.recognise(layers, simplified.shapes, output.logits, simplified.input.name)
     if not any(isinstance(layer, Linear) for layer in layers):
         raise UnsupportedModel("no convolution or dense layer lies between the picture and the scores")
@@ -77,9 +80,9 @@ def _refuse(nodes: tuple[UnsupportedNode, ...]) -> None:
         raise UnsupportedModel(f"heatcli cannot explain {count} of this network:\n{lines}", nodes)
 
 
-def between(simplified: Simplified, logits: str) -> list[onnx.NodeProto]:
-    """Return the nodes on the way from the picture to ``logits``, in forward order."""
-    nodes = list(simplified.model.graph.node)
+def between(simplified: Simplified, logits: str) -> tuple[list[onnx.NodeProto], set[str]]:
+    """Return the nodes on the way from the picture to ``logits``, in forward order, and all tensors they need."""
+    nodes = simplified.nodes
     wanted = {logits}
     ancestors = []
     for node in reversed(nodes):
@@ -94,7 +97,7 @@ def between(simplified: Simplified, logits: str) -> list[onnx.NodeProto]:
             kept.append(node)
     if logits not in moved:
         raise NotAClassifier(f"the class scores {logits} do not depend on the input {simplified.input.name}")
-    return kept
+    return kept, wanted
 
 
 def raw_pixels(simplified: Simplified) -> str | None:
@@ -103,7 +106,7 @@ def raw_pixels(simplified: Simplified) -> str | None:
         return f"the input is {simplified.input.dtype}"
     name, found = simplified.input.name, []
     while True:
-        users = [node for node in simplified.model.graph.node if name in node.input]
+        users = [node for node in simplified.nodes if name in node.input]
         if len(users) != 1:
             break
         node = users[0]

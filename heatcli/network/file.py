@@ -13,6 +13,8 @@ from heatcli.errors import UnreadableModel, UnsupportedNode
 
 MOST_NODES = 50_000
 CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+BLOCKED = "com.microsoft.nchwc"
+AGAIN = "re-export without layout optimisation"
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 
 
@@ -55,6 +57,8 @@ def refused(model: onnx.ModelProto) -> tuple[UnsupportedNode, ...]:
         reason = ""
         if node.op_type in CONTROL_FLOW:
             reason = "control flow cannot be explained"
+        elif node.domain == BLOCKED:
+            reason = "channels in blocks, as onnxruntime writes them for one processor; " + AGAIN
         elif node.domain not in DOMAINS and node.domain not in own:
             reason = "a custom operation"
         elif node.op_type == "Split" and "" in node.output:

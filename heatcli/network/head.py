@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
 import onnx
@@ -12,7 +13,7 @@ from heatcli.network.layers import OutputSpec
 
 Shape = tuple[int, ...]
 KINDS = {"Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid"}
-SAME_ORDER = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout")
+SAME_ORDER = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout", "QuantizeLinear")
 SCORES = (
     onnx.TensorProto.UNDEFINED,
     onnx.TensorProto.FLOAT,
@@ -26,9 +27,9 @@ SCORES = (
 
 
 def find_output(
-    model: onnx.ModelProto, shapes: dict[str, Shape], constants: dict[str, object]
+    model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], shapes: Mapping[str, Shape], constants: Container[str]
 ) -> tuple[OutputSpec, list[str]]:
-    """Return the output that holds class scores and what was chosen about it.
+    """Return the output that holds class scores and what was chosen about it; ``nodes`` are those that are read.
 
     Class scores are one row of numbers, such as 1x1000, 1x1000x1x1 or 1000. Of several such rows those are one that
     come from the same logits, and a row of one number gives way to one of several. Raises NotAClassifier where no
@@ -38,10 +39,11 @@ def find_output(
     rows: list[OutputSpec] = []
     for entry in model.graph.output:
         shape = shapes.get(entry.name)
-        described.append(f"{entry.name} {'x'.join(map(str, shape)) if shape is not None else '(no tensor)'}")
+        said = "x".join(map(str, shape)) if shape is not None else "(no tensor)"
+        described.append(f"{entry.name} {'(the same for every picture)' if entry.name in constants else said}")
         if shape is not None and is_row(shape) and entry.name not in constants:
             if entry.type.tensor_type.elem_type in SCORES:
-                rows.append(output_of(model, entry.name, shapes, constants))
+                rows.append(output_of(nodes, opset_of(model), entry.name, shapes, constants))
             else:
                 kind = onnx.TensorProto.DataType.Name(entry.type.tensor_type.elem_type).lower()
                 described[-1] += f" {kind}"
@@ -72,10 +74,10 @@ def is_row(shape: Shape) -> bool:
 
 
 def output_of(
-    model: onnx.ModelProto, output: str, shapes: dict[str, Shape], constants: dict[str, object]
+    nodes: Sequence[onnx.NodeProto], opset: int, output: str, shapes: Mapping[str, Shape], constants: Container[str]
 ) -> OutputSpec:
     """Walk back from ``output`` through moves and a last softmax or sigmoid to the logits."""
-    producers = {name: node for node in model.graph.node for name in node.output if name}
+    producers = {name: node for node in nodes for name in node.output if name}
     spec = OutputSpec(output, "logits", math.prod(shapes[output]), output)
     name, squashed = output, False
     while name in producers:
@@ -83,7 +85,7 @@ def output_of(
         if node.domain not in ("", "ai.onnx") or node.input[0] in constants:
             break
         source = node.input[0]
-        if node.op_type in KINDS and not squashed and over_classes(node, shapes[source], opset_of(model)):
+        if node.op_type in KINDS and not squashed and over_classes(node, shapes[source], opset):
             squashed = True
             spec = replace(spec, kind=KINDS[node.op_type], logits=source)
         elif node.op_type in ("Identity", "Dropout") and spec.logits == name:

@@ -83,6 +83,11 @@ class Dense(Linear):
     """x (..., I) times ``weights`` (I, O)."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class StackedDense(Linear):
+    """x (..., P, I) times ``weights`` (..., I, O), a matrix for every entry of the axes before, which broadcast."""
+
+
 # pooling --------------------------------------------------------------------------------------------------------------
 
 

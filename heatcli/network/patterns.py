@@ -33,6 +33,7 @@ from heatcli.network.layers import (
     Reduction,
     Selection,
     Softmax,
+    StackedDense,
     Summation,
 )
 
@@ -71,17 +72,18 @@ def fold_affine(layers: list[Layer], shapes: dict[str, Shape]) -> list[Layer]:
 
 def _fold(linear: Linear, affine: Affine, shapes: dict[str, Shape]) -> Linear | None:
     shape = shapes[linear.name]
-    axis = len(shape) - 1 if isinstance(linear, Dense) else 1
+    matrix = isinstance(linear, Dense | StackedDense)
+    axis = len(shape) - 1 if matrix else 1
     if shapes[affine.name] != shape:
         return None
     scale = _along(affine.scale, axis, shape)
     shift = _along(affine.shift, axis, shape)
     if scale is None or shift is None:
         return None
-    row = (-1,) if isinstance(linear, Dense) else (-1, *(1,) * (len(shape) - 2))
+    row = (-1,) if matrix else (-1, *(1,) * (len(shape) - 2))
     weights, bias = linear.weights, linear.bias
     if affine.scale is not None:
-        if isinstance(linear, Dense):
+        if matrix:
             weights = weights * scale.reshape(-1)
         elif type(linear) is Convolution:
             weights = weights * scale.reshape(-1, *(1,) * (weights.ndim - 1))
@@ -251,6 +253,9 @@ def _is_gate(name: str, made: dict[str, Layer]) -> bool:
                 return False
             name = taken[0]
             continue
+        if isinstance(layer, Activation) and layer.function == "Quantize":
+            name = layer.inputs[0]
+            continue
         if isinstance(layer, Activation):
             ramp = layer.function == "Clip" and all(np.all(np.isfinite(bound)) for bound in layer.constants)
             return layer.function in GATES or ramp
@@ -289,7 +294,7 @@ def nonnegative(layers: list[Layer]) -> frozenset[str]:
 def _stays_nonnegative(layer: Layer, known: set[str]) -> bool:
     inputs = all(name in known for name in layer.inputs)
     match layer:
-        case Activation(function="Clip"):
+        case Activation(function="Clip" | "Quantize"):
             return bool(np.all(layer.constants[0] >= 0))
         case Activation(function="Max"):
             return any(bool(np.all(bound >= 0)) for bound in layer.constants) or inputs

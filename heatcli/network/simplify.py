@@ -19,33 +19,43 @@ import onnx.shape_inference
 from onnx import numpy_helper
 
 from heatcli import runtime
-from heatcli.errors import ModelError, UnreadableModel, UsageError
+from heatcli.errors import ModelError, UnreadableModel, UnsupportedNode, UsageError
 from heatcli.network.layers import InputSpec
+from heatcli.network.precision import lift
+from heatcli.network.quantised import realise
+from heatcli.network.rewriting import rewrite
 from heatcli.network.weights import detach, fetch
 
 Shape = tuple[int, ...]
 DTYPES = {
     onnx.TensorProto.FLOAT: "float32",
     onnx.TensorProto.DOUBLE: "float64",
-    onnx.TensorProto.FLOAT16: "float16",
     onnx.TensorProto.UINT8: "uint8",
     onnx.TensorProto.INT8: "int8",
 }
 DEFAULT_SIDE = 224
+SIZES = ("Shape", "Size")
+"""Operations whose outputs do not depend on what is in a tensor."""
 MATRIX = 1 << 20
 """Matrices of so many bytes or more are kept away from the optimiser."""
 
 
 @dataclass
 class Simplified:
-    """The simplified ``model``, its ``weights`` apart from it, its image input, all constants, all other shapes."""
+    """The simplified ``model``, its ``weights`` apart from it, its image input, all constants, all other shapes.
+
+    ``nodes`` are what the readers get: those of the model, unless it is quantised. ``unclear`` are nodes that could not
+    be brought into a form with a reader.
+    """
 
     model: onnx.ModelProto
     weights: dict[str, np.ndarray]
     input: InputSpec
     constants: dict[str, np.ndarray]
     shapes: dict[str, Shape]
+    nodes: list[onnx.NodeProto]
     notes: list[str] = field(default_factory=list)
+    unclear: list[UnsupportedNode] = field(default_factory=list)
 
 
 def simplify(
@@ -65,15 +75,30 @@ def simplify(
     if len(model.functions):
         model = onnx.inliner.inline_local_functions(model)
     drop_initializers_from_inputs(model)
+    half = lift(model, folder)
     spec, notes = settle_input(model, size, suggested, layout)
+    if half:
+        notes.append(f"the file computes in {half}; it is explained in float32")
     forget_shapes(model)
     simplified, weights = optimise(model, folder)
     drop_initializers_from_inputs(simplified)
+    constants, shapes = known(simplified, weights, spec)
+    changed, unclear = rewrite(simplified, constants, shapes)
+    if changed:
+        constants, shapes = known(simplified, weights, spec)
+    nodes, more = realise(simplified, constants, shapes, spec.name)
+    return Simplified(simplified, weights, spec, constants, shapes, nodes, notes, unclear + more)
+
+
+def known(
+    model: onnx.ModelProto, weights: dict[str, np.ndarray], spec: InputSpec
+) -> tuple[dict[str, np.ndarray], dict[str, Shape]]:
+    """Return the values of all tensors that do not depend on the picture, and the shapes of all others."""
     constants = weights | {
-        entry.name: numpy_helper.to_array(entry) for entry in simplified.graph.initializer if entry.name not in weights
+        entry.name: numpy_helper.to_array(entry) for entry in model.graph.initializer if entry.name not in weights
     }
-    shapes = inferred(simplified, spec, constants) or probe(simplified, weights, spec, constants)
-    return Simplified(simplified, weights, spec, constants, shapes, notes)
+    shapes = inferred(model, spec, constants) or probe(model, weights, spec, constants)
+    return constants, shapes
 
 
 def drop_initializers_from_inputs(model: onnx.ModelProto) -> None:
@@ -256,7 +281,7 @@ def probe(
     fixed = set(constants) | {""}
     wanted: list[str] = []
     for node in model.graph.node:
-        if all(name in fixed for name in node.input) and not any(a.HasField("g") for a in node.attribute):
+        if node.op_type in SIZES or all(name in fixed for name in node.input):
             fixed.update(node.output)
         wanted += [name for name in node.output if name]
     extended = onnx.ModelProto()

@@ -25,7 +25,7 @@ from heatcli.network.layers import (
     Summation,
 )
 
-GROWING = ("Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Erf", "Exp", "Clip", "Max", "Min")
+GROWING = ("Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Erf", "Exp", "Clip", "Quantize", "Max", "Min")
 GROWING_IF_POSITIVE = ("LeakyRelu", "PRelu", "Elu", "Celu", "Selu", "HardSigmoid")
 """Activations that grow with their input, the second kind where their constants are not negative."""
 

@@ -20,6 +20,7 @@ from heatcli.network.layers import (
     MaxReduction,
     Network,
     Reduction,
+    StackedDense,
     Summation,
 )
 from heatcli.relevance.bounds import first_layers
@@ -101,7 +102,7 @@ def assign(
     for layer in network.layers:
         if layer.name in first and input_choice is not None:
             assigned[layer.name] = input_choice
-        elif isinstance(layer, Dense | DataProduct):
+        elif isinstance(layer, Dense | StackedDense | DataProduct):
             assigned[layer.name] = composite.dense
         elif isinstance(layer, Convolution):
             assigned[layer.name] = composite.convolution

@@ -73,7 +73,7 @@ def _keeps_zero(
         return False
     if isinstance(layer, Activation):
         clipped = layer.function == "Clip" and len(layer.constants) > 0 and bool(np.all(layer.constants[0] == 0))
-        return layer.function == "Relu" or clipped
+        return layer.function in ("Relu", "Quantize") or clipped  # zero stands for zero among integers
     moved = isinstance(layer, Moving) and not (isinstance(layer, Padding) and layer.value > 0)
     return moved or isinstance(layer, LocalResponseNormalization)
 

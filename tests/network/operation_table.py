@@ -90,7 +90,6 @@ PLAIN = (
     "LeakyRelu",
 )
 PLAIN += ("Elu", "Celu", "Selu", "HardSigmoid", "Identity", "GlobalAveragePool", "GlobalMaxPool")
-MICROSOFT = {"domain": "com.microsoft"}
 
 ACTIVATIONS = {
     **{name: case(op(name), opset=18) for name in PLAIN},
@@ -123,10 +122,6 @@ ACTIVATIONS = {
     "Gelu tanh": case(op("Gelu", approximate="tanh"), opset=20),
     "Swish": case(op("Swish"), opset=24),
     "Swish alpha": case(op("Swish", alpha=1.5), opset=24),
-    "com.microsoft Gelu": case(op("Gelu", **MICROSOFT)),
-    "com.microsoft FastGelu": case(op("FastGelu", **MICROSOFT)),
-    "com.microsoft QuickGelu": case(op("QuickGelu", **MICROSOFT)),
-    "com.microsoft QuickGelu alpha": case(op("QuickGelu", alpha=0.8, **MICROSOFT)),
 }  # fmt: skip
 
 AFFINE = {
@@ -431,4 +426,144 @@ HEADS = {
 }  # fmt: skip
 KINDS = {"Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid"}
 
-CASES = ATTENTION | ACTIVATIONS | AFFINE | MERGING | MOVING | POOLING | LINEAR | HEADS
+
+def microsoft(operation, *inputs, out="y", **attributes):
+    return op(operation, *inputs, out=out, domain="com.microsoft", **attributes)
+
+
+def rows(name="c", out="rows"):
+    """Bring a branch into a sequence (1, 12, 12)."""
+    return op("Reshape", name, ints(1, 12, 12), out=out)
+
+
+FUSED = {
+    **{f"{name} opset {opset}": case(microsoft(name, *inputs), opset=opset)
+       for name, inputs in (("Gelu", ("c",)), ("BiasGelu", ("c", f(6))), ("FastGelu", ("c",)), ("QuickGelu", ("c",)))
+       for opset in (17, 20)},
+    "FastGelu with a bias": case(microsoft("FastGelu", "c", f(6))),
+    "QuickGelu alpha": case(microsoft("QuickGelu", "c", alpha=0.8)),
+    **{f"FusedConv {name}": case(microsoft("FusedConv", "c", f(6, 4, 3, 3), f(6), activation=name, **more))
+       for name, more in (("Relu", {}), ("Sigmoid", {}), ("Tanh", {}), ("LeakyRelu", {"activation_params": [0.2]}),
+                          ("HardSigmoid", {"activation_params": [0.3, 0.4]}),
+                          ("Clip", {"activation_params": [-0.1, 0.3]}))},
+    "FusedConv and sum": case(op("Conv", "d", f(6, 4, 1, 1), out="z"), microsoft(
+        "FusedConv", "c", f(6, 4, 3, 3), f(6), "z", activation="Relu", pads=[1, 1, 1, 1], group=1)),
+    "FusedGemm": case(op("Flatten", out="a"),
+                      microsoft("FusedGemm", "a", f(144, 7), f(7), activation="LeakyRelu", activation_alpha=0.3)),
+    **{f"FusedMatMul {form}": case(microsoft("FusedMatMul", "c", f(6, 6), **form))
+       for form in ({"alpha": 0.5}, {"transB": 1}, {"transA": 1, "transB": 1, "alpha": 2.0})},
+    "FusedMatMul of two": case(microsoft("FusedMatMul", "c", "d", transB=1, alpha=0.4)),
+    "FusedMatMul by batch": case(op("Reshape", "c", ints(12, 3, 4), out="a"),
+                                 op("Reshape", "d", ints(4, 3, 12), out="b"),
+                                 microsoft("FusedMatMul", "a", "b", transBatchA=1, transBatchB=1)),
+    "TransposeMatMul": case(microsoft("TransposeMatMul", "c", "d", transA=1)),
+    **{f"SkipLayerNormalization {count}": case(
+           rows(), rows("d", "skip"),
+           microsoft("SkipLayerNormalization", "rows", "skip", f(12, low=0.4), *more, epsilon=1e-3), opset=opset)
+       for count, more, opset in ((3, (), 17), (4, (f(12, seed=1),), 17), (5, (f(12, seed=1), f(12, seed=2)), 14))},
+    "SkipLayerNormalization and its sum": case(
+        rows(), rows("d", "skip"),
+        microsoft("SkipLayerNormalization", "rows", "skip", f(12, low=0.4), f(12), out=("n", "", "", "s")),
+        op("Concat", "n", "s", axis=1)),
+    "SkipSimplifiedLayerNormalization": case(
+        rows(), rows("d", "skip"),
+        microsoft("SkipSimplifiedLayerNormalization", "rows", "skip", f(12, low=0.4), epsilon=1e-3)),
+    "MatMulNBits": case(rows(), microsoft(
+        "MatMulNBits", "rows", np.arange(5 * 1 * 8, dtype=np.uint8).reshape(5, 1, 8) * 7, f(5, low=0.05, high=0.1),
+        K=12, N=5, bits=4, block_size=16)),
+    "MatMulNBits with zero points": case(rows(), microsoft(
+        "MatMulNBits", "rows", np.arange(5 * 1 * 8, dtype=np.uint8).reshape(5, 1, 8) * 7, f(5, low=0.05, high=0.1),
+        np.array([[3], [9], [8], [2], [15]], np.uint8), K=12, N=5, bits=4, block_size=16)),
+}  # fmt: skip
+
+STEPWISE = {
+    **{f"{name} {text}": case(*positive(), op(name, "p", ints(*axes), keepdims=keep), opset=18)
+       for name in ("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceMin")
+       for text, axes, keep in (("columns kept", (3,), 1), ("channels", (-3,), 0))},
+    "ReduceLogSumExp": case(op("ReduceLogSumExp", "c", ints(1), keepdims=0), opset=18),
+    "ReduceL2 attribute": case(*positive(), op("ReduceL2", "p", axes=[2, 3]), opset=11),
+    "ReduceMin of one axis": case(op("ReduceMin", axes=[2]), opset=11),
+    **{f"{name} over no axis": case(op(name, "c", noop_with_empty_axes=1), opset=18)
+       for name in ("ReduceMean", "ReduceSum", "ReduceMax")},
+    "LpNormalization": case(op("LpNormalization", axis=1)),
+    "LpNormalization p=1": case(op("LpNormalization", axis=-1, p=1)),
+    "MeanVarianceNormalization": case(op("MeanVarianceNormalization")),
+    "MeanVarianceNormalization axes": case(op("MeanVarianceNormalization", axes=[1, 3])),
+    "GroupNormalization": case(op("GroupNormalization", "c", f(4, low=0.4), f(4, seed=1), num_groups=2), opset=21),
+    "GroupNormalization opset 18": case(
+        op("GroupNormalization", "c", f(2, low=0.4), f(2, seed=1), num_groups=2, epsilon=0.1), opset=18),
+    **many("LpPool", "LpPool", [{"kernel_shape": [2, 2], "strides": [2, 2]},
+                                {"kernel_shape": [3, 3], "p": 3, "pads": [1, 1, 1, 1]}], opset=18),
+    "GlobalLpPool": case(op("GlobalLpPool")),
+    **many("DepthToSpace", "DepthToSpace", [{"blocksize": 2}, {"blocksize": 2, "mode": "CRD"}]),
+    "SpaceToDepth": case(op("SpaceToDepth", blocksize=3)),
+    "Tile": case(op("Tile", "c", ints(1, 2, 1, 3))),
+    **{f"Pad {mode}": padding([0, 1, 2, 0, 0, 0, 1, 3], mode=mode, opset=19) for mode in ("edge", "reflect", "wrap")},
+    "Pad reflect attribute": case(op("Pad", pads=[0, 0, 1, 1, 0, 0, 1, 1], mode="reflect"), opset=9),
+    "Pad edge axes": padding([1, 2, 0, 3], "", ints(2, -1), mode="edge"),
+    "GatherElements": case(op("GatherElements", "c", np.arange(2 * 6 * 6).reshape(1, 2, 6, 6) % 7 - 3, axis=2)),
+    "GatherND": case(op("GatherND", "c", np.array([[0, 2], [0, -1], [0, 0], [0, 2]]))),
+    "GatherND of elements": case(op("GatherND", "c", np.array([[[0, 2, 1, 5], [0, -1, 3, -2]]]))),
+    **{f"Trilu {upper}": case(op("Trilu", "c", np.array(1), upper=upper)) for upper in (0, 1)},
+    "Trilu": case(op("Trilu")),
+    "Softmax of one": case(op("ReduceMean", "d", axes=[3], out="g"), op("Softmax", "g", axis=3, out="s"),
+                           op("MatMul", "s", f(1, 6), out="e"), op("Mul", "c", "e")),
+    "Div of a constant": case(*positive(), op("Div", one(1), "p")),
+    "Div of a constant by channels": case(*positive(), op("Div", f(4, 1, 1), "p")),
+    "MatMul from the left": case(op("MatMul", f(5, 6), "c")),
+    "MatMul from the left in batches": case(op("MatMul", f(4, 5, 6), "c")),
+    "MatMul in batches": case(op("MatMul", "c", f(4, 6, 3), out="m"), op("Add", "m", f(3))),
+    "MatMul in larger batches": case(op("MatMul", "c", f(2, 4, 6, 3))),
+    "MatMul in one batch of several": case(op("MatMul", "c", f(1, 1, 6, 3))),
+    "MatMul with a vector": case(op("ReduceMean", "d", axes=[0, 1, 2], keepdims=0, out="v"), op("MatMul", "c", "v")),
+    "MatMul with a constant vector": case(op("MatMul", "c", f(6))),
+    "MatMul of a constant vector": case(op("MatMul", f(6), "c")),
+    "MatMul of two vectors": case(op("Flatten", "c", axis=0, out="a"), op("Squeeze", "a", ints(0), out="v"),
+                                  op("MatMul", "v", f(144), out="s"), op("Reshape", "s", ints(1, 1))),
+    "Gemm transA": case(op("Reshape", "c", ints(12, 12), out="r"), op("Gemm", "r", f(12, 5), f(5), transA=1)),
+    "Gemm of two": case(op("Reshape", "c", ints(12, 12), out="r"), op("Reshape", "d", ints(12, 12), out="s"),
+                        op("Gemm", "r", "s", f(12), transB=1, alpha=0.5, beta=0.3)),
+    "Gemm of a constant": case(op("Reshape", "c", ints(12, 12), out="r"),
+                               op("Gemm", f(12, 5), "r", f(12), transA=1, transB=1, alpha=0.5)),
+    "Gemm with a sum of data": case(op("Reshape", "c", ints(12, 12), out="r"),
+                                    op("Reshape", "d", ints(12, 12), out="s"),
+                                    op("Gemm", "r", f(12, 12), "s", beta=0.5)),
+    **{f"Einsum {equation}": case(op("Einsum", *inputs, equation=equation))
+       for equation, *inputs in (
+           ("bchw->bwc", "c"), ("bchw,bchw->bchw", "c", "d"), ("bchw,bchv->bcwv", "c", "d"),
+           ("bchw,ck->bkhw", "c", f(4, 3)), ("kc,bchw->bkhw", f(3, 4), "c"), ("...hw,wv->...hv", "c", f(6, 2)),
+           ("bchw,chv->bcv", "c", f(4, 6, 3)), ("bchw,bchw->bc", "c", "d"), ("bchw,c->bchw", "c", f(4)),
+           ("bchw,kc,kd->bdhw", "c", f(3, 4), f(3, 2)), ("b c h w, b c v w -> b v h", "c", "d"),
+           ("bchw,ckw", "c", f(4, 2, 6)), ("bchw,hkc->bwhk", "c", f(6, 2, 4)),
+       )},
+}  # fmt: skip
+
+
+def heads(name, out):
+    """Bring a branch into two heads (1, 2, 6, 12)."""
+    return op("Reshape", name, ints(1, 2, 6, 12), out=out)
+
+
+SEEN = np.tril(np.ones((6, 6), bool))
+WHOLE = {
+    **{f"Attention {text}": case(heads("c", "q"), heads("d", "k"), op("Mul", "c", f(4, 6, 6), out="e"), heads("e", "v"),
+                                 op("Attention", "q", "k", "v", *more, **form), opset=23)
+       for text, more, form in (("plain", (), {}), ("scale", (), {"scale": 0.7}), ("causal", (), {"is_causal": 1}),
+                                ("mask", (SEEN,), {}), ("bias", (f(1, 2, 6, 6),), {}))},
+    "Attention of rows": case(rows("c", "q"), rows("d", "k"),
+                              op("Attention", "q", "k", "q", q_num_heads=3, kv_num_heads=3), opset=23),
+    "Attention of groups": case(rows("c", "q"), op("Slice", "d", ints(0), ints(2), ints(1), out="h"),
+                                op("Reshape", "h", ints(1, 12, 6), out="k"),
+                                op("Attention", "q", "k", "k", q_num_heads=4, kv_num_heads=2), opset=23),
+    **{f"MultiHeadAttention {text}": case(
+           rows("c", "q"), rows("d", "k"), microsoft("MultiHeadAttention", "q", "k", "q", *more, num_heads=2, **form))
+       for text, more, form in (("plain", (), {}), ("bias", (f(36),), {}), ("scale", (), {"scale": 0.5}),
+                                ("added", ("", "", f(1, 2, 12, 12)), {}), ("causal", (), {"unidirectional": 1}))},
+    **{f"com.microsoft Attention {text}": case(
+           rows(), microsoft("Attention", "rows", f(12, 36, low=-0.5, high=0.5), f(36), *more, num_heads=2, **form))
+       for text, more, form in (
+           ("plain", (), {}), ("causal", (), {"unidirectional": 1}),
+           ("masked", (np.array([[1] * 9 + [0] * 3], np.int32),), {}))},
+}  # fmt: skip
+
+CASES = FUSED | STEPWISE | WHOLE | ATTENTION | ACTIVATIONS | AFFINE | MERGING | MOVING | POOLING | LINEAR | HEADS

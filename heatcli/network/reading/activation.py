@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from heatcli.network.layers import Activation, Layer
-from heatcli.network.reading.registry import Argument, Node, Unreadable, constant, data, reads
+from heatcli.network.reading.registry import Argument, Node, constant, data, reads
 
 Array = np.ndarray
 
@@ -81,20 +81,16 @@ def power(node: Node, x: Argument, exponent: Argument) -> Layer:
 
 
 @reads("Gelu", since=20)
-@reads("Gelu", domain="com.microsoft")
 def gelu(node: Node, x: Argument, *, approximate: str = "none") -> Layer:
     return _activation(node, x, function="GeluTanh" if approximate == "tanh" else "Gelu")
 
 
-@reads("FastGelu", domain="com.microsoft")
-def fast_gelu(node: Node, x: Argument, bias: Argument = None) -> Layer:
-    if bias is not None:
-        raise Unreadable("a bias inside it is not supported")
-    return _activation(node, x, function="GeluTanh")
-
-
-@reads("QuickGelu", domain="com.microsoft")
 @reads("Swish", since=24)
-def swish(node: Node, x: Argument, *, alpha: float | None = None) -> Layer:
-    default = 1.702 if node.operation == "QuickGelu" else 1.0
-    return _activation(node, x, default if alpha is None else alpha, function="Swish")
+def swish(node: Node, x: Argument, *, alpha: float = 1.0) -> Layer:
+    return _activation(node, x, alpha)
+
+
+@reads("QuantizeLinear")
+def quantised(node: Node, x: Argument, lowest: Argument, highest: Argument) -> Layer:
+    """Read the rounding to integers, which saturates at what the ``lowest`` and the ``highest`` of them mean."""
+    return _activation(node, x, constant(lowest, "its range"), constant(highest, "its range"), function="Quantize")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from heatcli.network.layers import Convolution, DataProduct, Dense, Layer, TransposedConvolution
+from heatcli.network.layers import Convolution, DataProduct, Dense, Layer, StackedDense, TransposedConvolution
 from heatcli.network.reading.registry import Argument, Node, Tensor, Unreadable, constant, data, reads
 
 Ints = Sequence[int]
@@ -122,8 +122,6 @@ def gemm(
     transB: int = 0,
     broadcast: int = 1,
 ) -> Layer:
-    if transA:
-        raise Unreadable("transA on data is not supported")
     x, w = data(a, "its first operand"), constant(b, "its weight matrix")
     bias = None if c is None else constant(c, "its bias")
     if bias is not None and beta != 1.0:
@@ -137,12 +135,9 @@ def gemm(
 @reads("MatMul")
 def matmul(node: Node, a: Argument, b: Argument) -> Layer:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        if min(len(a.shape), len(b.shape)) < 2:
-            raise Unreadable("the product of a matrix and a vector that both depend on the picture")
         return DataProduct(name=node.name, operation=node.operation, inputs=(a.name, b.name), values=None)
     x, w = data(a, "its first operand"), constant(b, "its second operand")
     if w.ndim > 2 and w.size == w.shape[-1] * w.shape[-2] and len(node.shape) == len(x.shape):
         w = w.reshape(w.shape[-2:])
-    if w.ndim != 2:
-        raise Unreadable(f"a constant operand of shape {w.shape} is not supported")
-    return Dense(name=node.name, operation=node.operation, inputs=(x.name,), weights=w)
+    kind = Dense if w.ndim == 2 else StackedDense
+    return kind(name=node.name, operation=node.operation, inputs=(x.name,), weights=w)
