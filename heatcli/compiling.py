@@ -276,6 +276,14 @@ def _standard(model: onnx.ModelProto) -> None:
         raise UnsupportedModel(
             f"the network's operator set {version} cannot be brought to {OPSET}: {runtime.reason(error)}"
         ) from error
+    known = {"", *(entry.name for entry in (*converted.graph.input, *converted.graph.initializer))}
+    for node in converted.graph.node:
+        known.update(node.output)
+    lost = [node for node in converted.graph.node if not known.issuperset(node.input)]
+    if lost:
+        raise UnsupportedModel(
+            f"the network's operator set {version} cannot be brought to {OPSET}: {lost[0].op_type} loses its input"
+        )
     names = {entry.name for entry in elsewhere}
     inputs = [entry for entry in converted.graph.input if entry.name not in names]
     del converted.graph.input[:]

@@ -24,6 +24,7 @@ from heatcli.network.layers import (
     MaxPooling,
     MaxReduction,
     Reduction,
+    Resampling,
     StackedDense,
     Summation,
     TransposedConvolution,
@@ -88,6 +89,11 @@ def _(layer: MaxPooling, weights: Array, shapes: Sequence[Shape], output: Shape)
 @make.register(MaxReduction)
 def _(layer: Reduction | MaxReduction, weights: Array, shapes: Sequence[Shape], output: Shape) -> LinearMap:
     return _Axes(layer.axes, weights.reshape(()), shapes[0], output)
+
+
+@make.register
+def _(layer: Resampling, weights: Array, shapes: Sequence[Shape], output: Shape) -> LinearMap:
+    return _Along(weights, layer.axis)
 
 
 @make.register
@@ -165,6 +171,22 @@ class _Axes:
         if 0 not in self.axes:  # the batch, of whatever length
             kept, shape = (s.shape[0], *kept[1:]), (s.shape[0], *shape[1:])
         return [np.broadcast_to((s * self.weight).reshape(kept), shape).copy()]
+
+
+class _Along:
+    """A matrix (I, O) along one axis."""
+
+    def __init__(self, weights: Array, axis: int) -> None:
+        self.weights, self.axis = weights, axis
+
+    def apply(self, inputs: Sequence[Array]) -> Array:
+        return self._product(inputs[0], self.weights)
+
+    def adjoint(self, s: Array) -> list[Array]:
+        return [self._product(s, self.weights.T)]
+
+    def _product(self, x: Array, matrix: Array) -> Array:
+        return np.moveaxis(np.matmul(np.moveaxis(x, self.axis, -1), matrix), -1, self.axis)
 
 
 class _Sum:

@@ -16,6 +16,7 @@ from heatcli.kernels.protocol import SMALLEST, LinearMap, Product, Quotient, Ten
 from heatcli.kernels.symbols import Symbol
 from heatcli.kernels.terms import WeightPart
 from heatcli.kernels.written_maps import (
+    WrittenAlong,
     WrittenAxes,
     WrittenConvolution,
     WrittenDense,
@@ -34,6 +35,7 @@ from heatcli.network.layers import (
     MaxPooling,
     MaxReduction,
     Reduction,
+    Resampling,
     StackedDense,
     Summation,
     TransposedConvolution,
@@ -83,6 +85,10 @@ class GraphKernels(GraphTensors):
     @_map.register(MaxReduction)
     def _(self, layer: Reduction | MaxReduction, part: WeightPart) -> LinearMap:
         return WrittenAxes(self, layer, float(_fixed(layer, part).reshape(())))
+
+    @_map.register
+    def _(self, layer: Resampling, part: WeightPart) -> LinearMap:
+        return WrittenAlong(self, layer, _fixed(layer, part))
 
     @_map.register
     def _(self, layer: Summation, part: WeightPart) -> LinearMap:

@@ -19,6 +19,7 @@ from heatcli.network.layers import (
     MaxPooling,
     MaxReduction,
     Reduction,
+    Resampling,
     StackedDense,
     Summation,
     TransposedConvolution,
@@ -265,6 +266,27 @@ class WrittenAxes:
         kept = tuple(1 if axis in self.axes else length for axis, length in enumerate(self.shape))
         spread = self.kernels.reshape(s * self.weight, kept)
         return [self.kernels.graph.symbol("Expand", [spread, self.kernels.graph.integers(*self.shape)], self.shape)]
+
+
+class WrittenAlong:
+    """A matrix (I, O) along one axis."""
+
+    def __init__(self, kernels: GraphTensors, layer: Resampling, weights: Array) -> None:
+        """Take the matrix."""
+        self.kernels, self.axis, self.weights = kernels, layer.axis, weights
+
+    def apply(self, inputs: Sequence[Symbol]) -> Symbol:
+        return self._product(inputs[0], self.weights)
+
+    def adjoint(self, s: Symbol) -> list[Symbol]:
+        return [self._product(s, self.weights.T)]
+
+    def _product(self, x: Symbol, matrix: Array) -> Symbol:
+        order = [axis for axis in range(x.ndim) if axis != self.axis]
+        last = self.kernels.transpose(x, (*order, self.axis))
+        shape = (*last.shape[:-1], matrix.shape[1])
+        product = self.kernels.graph.symbol("MatMul", [last, self.kernels.constant(matrix)], shape)
+        return self.kernels.transpose(product, [(*order, self.axis).index(axis) for axis in range(x.ndim)])
 
 
 class WrittenSum:

@@ -109,21 +109,32 @@ class Pooling(Layer):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class AveragePooling(Pooling):
-    """A linear layer with fixed weights: ``weights`` is 1/divisor, (1, 1, *output) or broadcastable to the output."""
+class Averaging(Pooling):
+    """A linear layer of one tensor whose ``weights`` are fixed: they are none of the network's own."""
 
-    window: Window
     weights: Array
     bias: None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Reduction(Pooling):
-    """A mean or sum over whole ``axes``: linear with the fixed weight ``weights`` (a scalar array)."""
+class AveragePooling(Averaging):
+    """The mean of each window: ``weights`` is 1/divisor, (1, 1, *output) or broadcastable to the output."""
+
+    window: Window
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Reduction(Averaging):
+    """A mean or sum over whole ``axes``, with one weight (a scalar array) for all."""
 
     axes: tuple[int, ...]
-    weights: Array
-    bias: None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Resampling(Averaging):
+    """Other sampling points along one ``axis``: ``weights`` (I, O) say what each of O points takes of I."""
+
+    axis: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -13,7 +13,7 @@ import numpy as np
 from heatcli.network.layers import (
     Activation,
     Affine,
-    AveragePooling,
+    Averaging,
     Broadcasting,
     Chain,
     Comparison,
@@ -30,7 +30,6 @@ from heatcli.network.layers import (
     MaxReduction,
     Moving,
     Padding,
-    Reduction,
     Selection,
     Softmax,
     StackedDense,
@@ -312,7 +311,9 @@ def _stays_nonnegative(layer: Layer, known: set[str]) -> bool:
             return True
         case Selection():
             return all(part in known if isinstance(part, str) else bool(np.all(part >= 0)) for part in layer.operands)
-        case AveragePooling() | Reduction() | MaxPooling() | MaxReduction() | Moving() | Gating():
+        case Averaging():
+            return inputs and bool(np.all(layer.weights >= 0))
+        case MaxPooling() | MaxReduction() | Moving() | Gating():
             return inputs
         case LocalResponseNormalization() | DataProduct():
             return inputs

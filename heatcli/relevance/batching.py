@@ -19,6 +19,7 @@ from heatcli.network.layers import (
     Normalization,
     Padding,
     Reduction,
+    Resampling,
     Reshape,
     Selection,
     Slicing,
@@ -55,7 +56,7 @@ def _leaves_batch(layer: Layer, shapes: dict[str, tuple[int, ...]]) -> bool:
             return layer.pads[0] == (0, 0)
         case Reduction() | MaxReduction() | Normalization():
             return 0 not in layer.axes
-        case Softmax():
+        case Softmax() | Resampling():
             return layer.axis != 0
         case DataProduct():
             return axes > 2 and all(len(shapes[name]) == axes for name in layer.inputs)

@@ -13,7 +13,7 @@ import numpy as np
 from heatcli.network.layers import (
     Activation,
     Affine,
-    AveragePooling,
+    Averaging,
     Extremum,
     Layer,
     Linear,
@@ -21,7 +21,6 @@ from heatcli.network.layers import (
     MaxReduction,
     Moving,
     Network,
-    Reduction,
     Summation,
 )
 
@@ -71,7 +70,9 @@ def _direction(layer: Layer, before: set[str]) -> str:
             return ("up" if up else "each") if grows else "mixed"
         case Summation():
             return "up" if up and bool(np.all(layer.weights >= 0)) else "mixed"
-        case AveragePooling() | Reduction() | MaxPooling() | MaxReduction() | Extremum():
+        case Averaging():
+            return "up" if up and bool(np.all(layer.weights >= 0)) else "mixed"
+        case MaxPooling() | MaxReduction() | Extremum():
             return "up" if up else "mixed"
         case _:
             return "mixed"

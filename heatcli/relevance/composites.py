@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from heatcli.errors import UsageError
 from heatcli.network.layers import (
-    AveragePooling,
+    Averaging,
     Convolution,
     DataProduct,
     Dense,
@@ -19,7 +19,6 @@ from heatcli.network.layers import (
     MaxPooling,
     MaxReduction,
     Network,
-    Reduction,
     StackedDense,
     Summation,
 )
@@ -41,7 +40,7 @@ from heatcli.relevance.rules import (
     named,
 )
 
-FIXED = (AveragePooling, Reduction, Summation)
+FIXED = (Averaging, Summation)
 """Linear layers whose weights are fixed: averages, sums, merges."""
 LARGEST = (MaxPooling, MaxReduction)
 

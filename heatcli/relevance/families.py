@@ -18,7 +18,7 @@ from heatcli.kernels.protocol import Tensor, whole
 from heatcli.network.layers import (
     Activation,
     Affine,
-    AveragePooling,
+    Averaging,
     Broadcasting,
     Chain,
     Comparison,
@@ -34,7 +34,6 @@ from heatcli.network.layers import (
     MaxReduction,
     Normalization,
     Padding,
-    Reduction,
     Reshape,
     Selection,
     Slicing,
@@ -61,7 +60,7 @@ def needs(layer: Layer, rule: Rule) -> Iterable[str]:
         return (layer.name,) if rule is GRADIENT else ()
     if isinstance(layer, Selection):
         return (layer.condition,) if isinstance(layer.condition, str) else ()
-    if isinstance(layer, Linear | AveragePooling | Reduction | Summation | DataProduct):
+    if isinstance(layer, Linear | Averaging | Summation | DataProduct):
         if rule is GRADIENT:
             return ()
         return (
@@ -74,7 +73,7 @@ def takes_products(layer: Layer, rule: Rule) -> bool:
     """Whether the layer takes relevance that is not multiplied out: it divides it, or hands it on unchanged."""
     if isinstance(layer, Activation | Chain | LocalResponseNormalization | Normalization):
         return rule is not GRADIENT
-    shares = isinstance(layer, Linear | AveragePooling | Reduction | Summation | MaxPooling | MaxReduction)
+    shares = isinstance(layer, Linear | Averaging | Summation | MaxPooling | MaxReduction)
     return shares and rule not in (GRADIENT, WINNER)
 
 
@@ -88,8 +87,7 @@ def redistribute(layer: Layer, rule: Rule, r: Tensor, context: Context) -> Outco
 
 
 @redistribute.register(Linear)
-@redistribute.register(AveragePooling)
-@redistribute.register(Reduction)
+@redistribute.register(Averaging)
 @redistribute.register(Summation)
 def _(layer: Linear, rule: Rule, r: Tensor, context: Context) -> Outcome:
     return by_rule(layer, rule, r, context)

@@ -14,7 +14,7 @@ from heatcli.kernels.protocol import Kernels, Tensor, joined, whole
 from heatcli.kernels.symbols import Graph, Symbol
 from heatcli.kernels.terms import InputPart, Term
 from heatcli.kernels.written import GraphKernels
-from heatcli.network.layers import AveragePooling, Layer, Linear, MaxPooling, Network, Reduction, Summation
+from heatcli.network.layers import Averaging, Layer, Linear, MaxPooling, Network, Summation
 from heatcli.relevance.batching import batched
 from heatcli.relevance.families import needs, redistribute, takes_products
 from heatcli.relevance.ledger import Ledger, LedgerRow
@@ -258,7 +258,7 @@ def write_denominators(walk: Walk, *, pools: bool) -> dict[str, Symbol]:
     for layer in walk.assignment.network.layers:
         rule = walk.assignment.rules[layer.name]
         largest = isinstance(layer, MaxPooling) and walk.nonnegative(layer.inputs[0])
-        fixed = isinstance(layer, Summation | AveragePooling | Reduction) or largest
+        fixed = isinstance(layer, Summation | Averaging) or largest
         if isinstance(layer, Linear) or (pools and fixed):
             for place, share in enumerate(rule.shares):
                 z = denominator(layer, share, walk)

@@ -14,7 +14,7 @@ import numpy as np
 
 from heatcli.network.layers import (
     Activation,
-    AveragePooling,
+    Averaging,
     Layer,
     Linear,
     LocalResponseNormalization,
@@ -23,13 +23,12 @@ from heatcli.network.layers import (
     Moving,
     Network,
     Padding,
-    Reduction,
     Summation,
 )
 from heatcli.relevance.rules import PASS, PROPORTIONAL, WINNER, Z_BOX, Z_PLUS, Rule
 from heatcli.relevance.sharing import Bounds
 
-SHARING = Linear | AveragePooling | Reduction | Summation | MaxPooling | MaxReduction
+SHARING = Linear | Averaging | Summation | MaxPooling | MaxReduction
 
 
 def lossless(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from heatcli.network.layers import AveragePooling, Layer, MaxPooling, MaxReduction, Reduction, Window
+from heatcli.network.layers import AveragePooling, Layer, MaxPooling, MaxReduction, Reduction, Resampling, Window
 from heatcli.network.reading.linear import begin_pads
-from heatcli.network.reading.registry import Argument, Node, Unreadable, data, integers, reads
+from heatcli.network.reading.registry import Argument, Node, Unreadable, constant, data, integers, reads
+from heatcli.network.resampling import NotByAxis, settled
 
 Ints = Sequence[int]
 
@@ -99,6 +101,32 @@ def _divisors(window: Window, shape: Ints, output: Ints, end_pads: Ints | None, 
 @reads("GlobalAveragePool")
 def global_average_pool(node: Node, x: Argument) -> Layer:
     return _reduction(node, data(x).name, data(x).shape, tuple(range(2, len(data(x).shape))), mean=True)
+
+
+@reads("Resize", "Upsample")
+def resample(node: Node, x: Argument, *inputs: Argument, **attributes: Any) -> Layer:
+    """Read the form that changes one axis."""
+    x = data(x)
+    (axis,) = (axis for axis, (a, b) in enumerate(zip(x.shape, node.shape, strict=True)) if a != b)
+    place = 0 if node.operation == "Upsample" or node.opset == 10 else 1
+    scales = inputs[place] if len(inputs) > place else None
+    try:
+        sampling = settled(
+            node.operation,
+            node.opset,
+            x.shape,
+            attributes,
+            None if scales is None else constant(scales, "its list of scales"),
+        )
+    except NotByAxis as error:
+        raise Unreadable(str(error)) from error
+    return Resampling(
+        name=node.name,
+        operation=node.operation,
+        inputs=(x.name,),
+        axis=axis,
+        weights=sampling.matrix(axis, x.shape[axis], node.shape[axis]),
+    )
 
 
 @reads("GlobalMaxPool")

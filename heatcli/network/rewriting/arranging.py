@@ -7,6 +7,7 @@ import math
 import numpy as np
 import onnx
 
+from heatcli.network.resampling import NotByAxis, settled
 from heatcli.network.rewriting.registry import Steps, Unwritable, rewrites
 
 
@@ -140,3 +141,41 @@ def constant_divided(node: onnx.NodeProto, steps: Steps) -> str | None:
     if steps.value(above) is None or steps.value(below) is not None:
         return None
     return steps.node("Mul", steps.node("Reciprocal", below), above)
+
+
+@rewrites("Resize", "Upsample")
+def axis_by_axis(node: onnx.NodeProto, steps: Steps) -> str | None:
+    """Write one node for every axis that changes; the nearest of the old elements is picked."""
+    x = node.input[0]
+    shape, wanted = steps.shape(x), steps.shape(node.output[0])
+    place = 1 if node.op_type == "Upsample" or steps.opset == 10 else 2
+    scales = steps.operand(place)
+    try:
+        sampling = settled(
+            node.op_type,
+            steps.opset,
+            shape,
+            steps.attributes,
+            None if scales is None else steps.certain(scales, "its scales"),
+        )
+    except NotByAxis as error:
+        raise Unwritable(str(error)) from error
+    changed = [axis for axis, (a, b) in enumerate(zip(shape, wanted, strict=True)) if a != b]
+    nearest = steps.attribute("mode", "nearest") == "nearest"
+    if len(changed) == 1 and not nearest:
+        return None
+    for axis in changed:
+        if nearest:
+            matrix = sampling.matrix(axis, shape[axis], wanted[axis])
+            if not np.array_equal(matrix.sum(axis=0), np.ones(wanted[axis])):
+                raise Unwritable("points outside the picture")
+            x = steps.node("Gather", x, steps.constant(matrix.argmax(axis=0), np.int64), axis=axis)
+        else:
+            sizes = [*wanted[: axis + 1], *shape[axis + 1 :]]
+            one = None
+            if sampling.scales is not None:
+                one = [scale if a == axis else 1.0 for a, scale in enumerate(sampling.scales)]
+            names, constants, attributes = sampling.node(sizes, one)
+            added = {name: steps.constant(value) for name, value in constants.items()}
+            x = steps.node(node.op_type, x, *(added.get(name, name) for name in names), **attributes)
+    return x

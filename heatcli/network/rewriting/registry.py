@@ -23,8 +23,8 @@ class Unwritable(Exception):
 class Steps:
     """Collects the nodes that take the place of one node.
 
-    ``opset`` is the version of the standard operators. ``node`` and ``constant`` return the name of what they make,
-    which stays unique in the graph.
+    ``opset`` is the version of the standard operators, ``attributes`` are those of the node. ``node`` and ``constant``
+    return the name of what they make, which stays unique in the graph.
     """
 
     def __init__(
@@ -35,16 +35,16 @@ class Steps:
         self.nodes: list[onnx.NodeProto] = []
         self.added: dict[str, Array] = {}
         self._constants, self._shapes = constants, shapes
-        self._attributes = {entry.name: _plain(helper.get_attribute_value(entry)) for entry in given.attribute}
+        self.attributes = {entry.name: _plain(helper.get_attribute_value(entry)) for entry in given.attribute}
         self.inputs: tuple[str, ...] = tuple(given.input)
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """Return an attribute of the node, or ``default``."""
-        return self._attributes.get(name, default)
+        return self.attributes.get(name, default)
 
     def accept(self, *names: str) -> None:
         """Refuse the node where it has an attribute that is not among ``names``: it could change what is computed."""
-        unknown = sorted(set(self._attributes) - set(names))
+        unknown = sorted(set(self.attributes) - set(names))
         if unknown:
             raise Unwritable(f"a form of the operation that heatcli does not know (attribute {', '.join(unknown)})")
 
