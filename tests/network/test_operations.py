@@ -253,6 +253,8 @@ REFUSED = {
     "MatMul with a vector": case(op("ReduceMean", "d", axes=[0, 1, 2], keepdims=0, out="v"), op("MatMul", "c", "v")),
     "Gemm transA": case(op("Reshape", "c", ints(144, 1), out="r"), op("Gemm", "r", f(144, 5), transA=1)),
     "FastGelu with a bias": case(op("FastGelu", "c", f(6), **MICROSOFT)),
+    "indices as a signal": case(op("MaxPool", kernel_shape=[2, 2], out=("m", "i")), op("Cast", "i", to=FLOAT)),
+    "a mean as a signal": case(op("LayerNormalization", "c", f(6), out=("n", "mean")), op("Add", "n", "mean")),
     "Pow of two": case(*positive(), op("Pow", "p", "d")),
 }
 
