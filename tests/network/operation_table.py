@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 CLASSES = 5
 LARGEST, SMALLEST = np.iinfo(np.int64).max, np.iinfo(np.int64).min
-FLOAT, DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
+FLOAT, DOUBLE, BOOL = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.BOOL
 
 
 @dataclass(frozen=True)
@@ -339,10 +339,16 @@ ATTENTION = {
        for name in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal")},
     "Where of a constant mask": case(op("Where", f(4, 6, 6) > 0, "c", "d")),
     "Where of a constant": case(op("Where", f(1, 6, 6) > 0, "c", f(4, 1, 1))),
+    "Where of one truth": case(op("Where", np.array(True), "c", "d")),
+    "Where broadcasts up": case(op("Where", f(2, 4, 6, 6) > 0, "c", "d")),
     "Where broadcast": case(op("GlobalAveragePool", "d", out="g"), op("Where", f(6, 6) > 0, "c", "g")),
     "Where of two conditions": case(op("Less", "c", one(0.1), out="p"), op("Greater", "d", one(0), out="q"),
                                     op("And", "p", "q", out="r"), op("Not", "p", out="u"), op("Or", "r", "u", out="t"),
                                     op("Where", "t", "d", "c"), opset=16),
+    "Cast to a condition": case(op("Relu", "d", out="r"), op("Cast", "r", to=BOOL, out="t"),
+                                op("Where", "t", "c", "d")),
+    "Cast to a condition as a signal": case(op("Relu", out="r"), op("Cast", "r", to=BOOL, out="t"),
+                                            op("Cast", "t", to=FLOAT, out="m"), op("Concat", "m", "c", axis=1)),
     "comparison as a signal": case(op("Greater", "c", one(0.05), out="t"), op("Cast", "t", to=FLOAT, out="m"),
                                    op("Concat", "m", "c", axis=1), opset=16),
     "mask of a comparison": case(op("Greater", "c", one(0.05), out="t"), op("Cast", "t", to=FLOAT, out="m"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import onnx
 
 from heatcli.network.layers import (
     Broadcasting,
+    Comparison,
     Concatenation,
     Gathering,
     Layer,
@@ -54,7 +56,9 @@ def reshape(node: Node, x: Argument, shape: Argument, *, allowzero: int = 0) -> 
 
 
 @reads("Cast")
-def cast(node: Node, x: Argument, *, to: object, saturate: int = 1, round_mode: str = "up") -> Layer:
+def cast(node: Node, x: Argument, *, to: int, saturate: int = 1, round_mode: str = "up") -> Layer:
+    if to == onnx.TensorProto.BOOL:
+        return Comparison(name=node.name, operation=node.operation, inputs=(data(x).name,))
     return Reshape(name=node.name, operation=node.operation, inputs=(data(x).name,))
 
 
