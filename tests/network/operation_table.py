@@ -221,6 +221,7 @@ MOVING = {
     "Dropout opset 7": case(op("Dropout", ratio=0.4), opset=7),
     "Dropout": case(op("Dropout", "c", one(0.4), np.array(False))),
     "Dropout seed": case(op("Dropout", seed=3), opset=12),
+    "Dropout with its mask": case(op("Dropout", out=("y", "mask"))),
     "Cast": case(op("Cast", to=DOUBLE, out="k"), op("Transpose", "k", perm=[0, 2, 1, 3], out="t"),
                  op("Cast", "t", to=FLOAT)),
     "Concat": case(op("Concat", "c", "d", axis=1)),
@@ -233,6 +234,7 @@ MOVING = {
     "Split": splitting(1, 2, 1, axis=1, out=("a", "b", "e")),
     "Split equal": splitting(axis=-1, out=("a", "b")),
     "Split num_outputs uneven": splitting(axis=2, num_outputs=4, out=("a", "b", "e", "g"), opset=18),
+    "Split an empty part off": splitting(0, 4, axis=1, out=("a", "b")),
     "Split unused output": splitting(1, 2, 3, axis=2, out=("a", "unused", "b")),
     "Slice attributes": case(op("Slice", starts=[1, -4], ends=[3, LARGEST], axes=[1, 2]), opset=9),
     "Slice attributes without axes": case(op("Slice", starts=[0, 1, 2], ends=[1, -1, 5]), opset=9),
@@ -251,6 +253,7 @@ MOVING = {
     "Gather scalar": case(op("Gather", "c", np.array(2), axis=1)),
     "Gather scalar negative": case(op("Gather", "c", np.array(-2), axis=-2)),
     "Gather table": case(op("Gather", "c", np.array([[0, 3], [3, 1], [2, -4]]), axis=1)),
+    "Gather the batch": case(op("Gather", "c", ints(0, 0), axis=0)),
     "Gather default axis": case(op("Reshape", "c", ints(12, 12), out="r"), op("Gather", "r", ints(7, 7, 0))),
     "Pad attributes": case(op("Pad", pads=[0, 0, 1, 2, 0, 0, 3, 0], value=0.5), opset=9),
     "Pad": padding([0, 0, 2, 0, 0, 1, 0, 3], one(0)),
@@ -265,6 +268,7 @@ MOVING = {
                             op("Conv", "q", f(4, 3, 3, 3))),
     "Expand": case(op("GlobalAveragePool", out="g"), op("Expand", "g", ints(1, 4, 3, 2))),
     "Expand adds axes": case(op("Expand", "c", ints(2, 1, 1, 6, 1))),
+    "Expand to less": case(op("Expand", "c", ints(1))),
     "Expand middle": case(op("ReduceMean", "c", axes=[2], out="g"), op("Expand", "g", ints(5, 1))),
 }  # fmt: skip
 
@@ -294,6 +298,7 @@ POOLING = {
     **{f"{name} rank 3": case(op("Reshape", "c", ints(1, 4, 36), out="r"), op(name, "r", kernel_shape=[3], strides=[2]))
        for name in ("MaxPool", "AveragePool")},
     "MaxPool overlapping": case(op("MaxPool", kernel_shape=[3, 3])),
+    "MaxPool with its indices": case(op("MaxPool", kernel_shape=[2, 2], storage_order=1, out=("y", "indices"))),
     **{f"{name} {axes} keepdims={keep} attribute": case(
            op(name, keepdims=keep, **({} if value is None else {"axes": value})), opset=11)
        for name in ("ReduceMean", "ReduceSum", "ReduceMax")
@@ -306,6 +311,8 @@ POOLING = {
     **{f"LRN {size}": case(op("LRN", size=size, alpha=0.9, beta=0.6, bias=1.5)) for size in (1, 3, 5)},
     "LRN defaults": case(op("LRN", size=3)),
     "LayerNormalization": case(op("LayerNormalization", "c", f(6, low=0.4), f(6, seed=1))),
+    "LayerNormalization with its statistics": case(
+        op("LayerNormalization", "c", f(6, low=0.4), out=("y", "mean", "deviation"))),
     "LayerNormalization axis": case(op("LayerNormalization", "c", f(4, 6, 6, low=0.4), f(4, 6, 6, seed=1), axis=1)),
     "LayerNormalization negative axis": case(
         op("LayerNormalization", "c", f(6, 6, low=0.4), axis=-2, epsilon=0.05)),
