@@ -205,7 +205,7 @@ class _Sum:
     def adjoint(self, s: Array) -> list[Array]:
         """Return one tensor a summand, each with the batch of ``s``."""
         shapes = self.shapes
-        if s.shape[0] != self.output[0]:
+        if s.shape[:1] != self.output[:1]:
             shapes = [(s.shape[0], *shape[1:]) for shape in shapes]
         return [
             unbroadcast(s if weight == 1 else s * weight, shape)

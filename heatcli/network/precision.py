@@ -1,4 +1,4 @@
-"""Half precision becomes float32: the network is explained as the function of real numbers that it approximates."""
+"""Half and double precision become float32: what is explained is the function of real numbers that is approximated."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from onnx.external_data_helper import load_external_data_for_tensor
 
 from heatcli.errors import UnreadableModel
 
-HALVES: dict[int, str] = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16"}
+OTHERS: dict[int, str] = {
+    TensorProto.FLOAT16: "float16",
+    TensorProto.BFLOAT16: "bfloat16",
+    TensorProto.DOUBLE: "float64",
+}
 TYPES = ("to", "dtype", "output_dtype", "stash_type")
 """Attributes that hold the type of numbers."""
 
 
 def lift(model: onnx.ModelProto, folder: Path) -> str | None:
-    """Bring everything of ``model`` in half precision to float32, in place; return what it was in, None for nothing.
+    """Bring everything of ``model`` in another precision to float32, in place; return what it was in, None for nothing.
 
     Constants outside the file are read from ``folder``. Raises UnreadableModel where one cannot be.
     """
@@ -28,17 +32,17 @@ def lift(model: onnx.ModelProto, folder: Path) -> str | None:
             found |= _lifted(entry, folder)
         for info in (*graph.input, *graph.output, *graph.value_info):
             tensor = info.type.tensor_type
-            if tensor.elem_type in HALVES:
+            if tensor.elem_type in OTHERS:
                 found.add(tensor.elem_type)
                 tensor.elem_type = TensorProto.FLOAT
         for node in graph.node:
             for attribute in node.attribute:
                 if attribute.type == onnx.AttributeProto.TENSOR:
                     found |= _lifted(attribute.t, folder)
-                elif attribute.name in TYPES and attribute.i in HALVES:
+                elif attribute.name in TYPES and attribute.i in OTHERS:
                     found.add(attribute.i)
                     attribute.i = TensorProto.FLOAT
-    return " and ".join(sorted(HALVES[kind] for kind in found)) or None
+    return " and ".join(sorted(OTHERS[kind] for kind in found)) or None
 
 
 def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
@@ -51,7 +55,7 @@ def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def _lifted(tensor: onnx.TensorProto, folder: Path) -> set[int]:
-    if tensor.data_type not in HALVES:
+    if tensor.data_type not in OTHERS:
         return set()
     kind = tensor.data_type
     if tensor.data_location == TensorProto.EXTERNAL:

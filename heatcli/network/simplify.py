@@ -29,7 +29,6 @@ from heatcli.network.weights import detach, fetch
 Shape = tuple[int, ...]
 DTYPES = {
     onnx.TensorProto.FLOAT: "float32",
-    onnx.TensorProto.DOUBLE: "float64",
     onnx.TensorProto.UINT8: "uint8",
     onnx.TensorProto.INT8: "int8",
 }
@@ -75,10 +74,10 @@ def simplify(
     if len(model.functions):
         model = onnx.inliner.inline_local_functions(model)
     drop_initializers_from_inputs(model)
-    half = lift(model, folder)
+    other = lift(model, folder)
     spec, notes = settle_input(model, size, suggested, layout)
-    if half:
-        notes.append(f"the file computes in {half}; it is explained in float32")
+    if other:
+        notes.append(f"the file computes in {other}; it is explained in float32")
     forget_shapes(model)
     simplified, weights = optimise(model, folder)
     drop_initializers_from_inputs(simplified)

@@ -98,7 +98,7 @@ def _(layer: Linear, rule: Rule, r: Tensor, context: Context) -> Outcome:
 
 @redistribute.register
 def _(layer: MaxPooling, rule: Rule, r: Tensor, context: Context) -> Outcome:
-    if rule is not WINNER:
+    if rule not in (WINNER, GRADIENT):
         return by_rule(layer, rule, r, context)
     x, y = context.activation(layer.inputs[0]), context.activation(layer.name)
     return Outcome([context.kernels.largest_of_windows(x, y, r, layer.window)])
@@ -106,7 +106,7 @@ def _(layer: MaxPooling, rule: Rule, r: Tensor, context: Context) -> Outcome:
 
 @redistribute.register
 def _(layer: MaxReduction, rule: Rule, r: Tensor, context: Context) -> Outcome:
-    if rule is not WINNER:
+    if rule not in (WINNER, GRADIENT):
         return by_rule(layer, rule, r, context)
     return Outcome([context.kernels.largest_of_axes(context.activation(layer.inputs[0]), r, layer.axes)])
 

@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 CLASSES = 5
 LARGEST, SMALLEST = np.iinfo(np.int64).max, np.iinfo(np.int64).min
-FLOAT, DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
+FLOAT, DOUBLE, BOOL = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.BOOL
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,9 @@ MERGING = {
     **{f"{name} with channels": case(op(name, f(4, 1, 1, seed=2), "c")) for name in ("Max", "Min", "Sum")},
     "Max of itself and another": case(op("Max", "c", "c", "d")),
     "Max of unlike ranks": case(op("ReduceMean", "d", axes=[0, 1, 2], keepdims=0, out="g"), op("Max", "c", "g")),
+    "Max with a number of rank 5": case(op("Max", "c", f(1, 1, 1, 1, 1))),
+    "Add of two numbers": case(op("ReduceMean", "c", keepdims=0, out="a"), op("ReduceMean", "d", keepdims=0, out="b"),
+                               op("Add", "a", "b", out="n"), op("Mul", "c", "n")),
     "sum of three branches": case(op("Add", "c", "d", out="a"), op("Tanh", out="t"), op("Add", "a", "t")),
     "Div of two": case(*positive(), op("Div", "d", "p")),
     "Div by a broadcast": case(*positive(), op("ReduceSum", "p", ints(1, 2, 3), out="s"), op("Div", "d", "s")),
@@ -213,6 +216,7 @@ MOVING = {
     "Dropout opset 7": case(op("Dropout", ratio=0.4), opset=7),
     "Dropout": case(op("Dropout", "c", one(0.4), np.array(False))),
     "Dropout seed": case(op("Dropout", seed=3), opset=12),
+    "Dropout with its mask": case(op("Dropout", out=("y", "mask"))),
     "Cast": case(op("Cast", to=DOUBLE, out="k"), op("Transpose", "k", perm=[0, 2, 1, 3], out="t"),
                  op("Cast", "t", to=FLOAT)),
     "Concat": case(op("Concat", "c", "d", axis=1)),
@@ -225,6 +229,7 @@ MOVING = {
     "Split": splitting(1, 2, 1, axis=1, out=("a", "b", "e")),
     "Split equal": splitting(axis=-1, out=("a", "b")),
     "Split num_outputs uneven": splitting(axis=2, num_outputs=4, out=("a", "b", "e", "g"), opset=18),
+    "Split an empty part off": splitting(0, 4, axis=1, out=("a", "b")),
     "Split unused output": splitting(1, 2, 3, axis=2, out=("a", "unused", "b")),
     "Slice attributes": case(op("Slice", starts=[1, -4], ends=[3, LARGEST], axes=[1, 2]), opset=9),
     "Slice attributes without axes": case(op("Slice", starts=[0, 1, 2], ends=[1, -1, 5]), opset=9),
@@ -243,6 +248,7 @@ MOVING = {
     "Gather scalar": case(op("Gather", "c", np.array(2), axis=1)),
     "Gather scalar negative": case(op("Gather", "c", np.array(-2), axis=-2)),
     "Gather table": case(op("Gather", "c", np.array([[0, 3], [3, 1], [2, -4]]), axis=1)),
+    "Gather the batch": case(op("Gather", "c", ints(0, 0), axis=0)),
     "Gather default axis": case(op("Reshape", "c", ints(12, 12), out="r"), op("Gather", "r", ints(7, 7, 0))),
     "Pad attributes": case(op("Pad", pads=[0, 0, 1, 2, 0, 0, 3, 0], value=0.5), opset=9),
     "Pad": padding([0, 0, 2, 0, 0, 1, 0, 3], one(0)),
@@ -257,6 +263,7 @@ MOVING = {
                             op("Conv", "q", f(4, 3, 3, 3))),
     "Expand": case(op("GlobalAveragePool", out="g"), op("Expand", "g", ints(1, 4, 3, 2))),
     "Expand adds axes": case(op("Expand", "c", ints(2, 1, 1, 6, 1))),
+    "Expand to less": case(op("Expand", "c", ints(1))),
     "Expand middle": case(op("ReduceMean", "c", axes=[2], out="g"), op("Expand", "g", ints(5, 1))),
 }  # fmt: skip
 
@@ -286,6 +293,7 @@ POOLING = {
     **{f"{name} rank 3": case(op("Reshape", "c", ints(1, 4, 36), out="r"), op(name, "r", kernel_shape=[3], strides=[2]))
        for name in ("MaxPool", "AveragePool")},
     "MaxPool overlapping": case(op("MaxPool", kernel_shape=[3, 3])),
+    "MaxPool with its indices": case(op("MaxPool", kernel_shape=[2, 2], storage_order=1, out=("y", "indices"))),
     **{f"{name} {axes} keepdims={keep} attribute": case(
            op(name, keepdims=keep, **({} if value is None else {"axes": value})), opset=11)
        for name in ("ReduceMean", "ReduceSum", "ReduceMax")
@@ -298,6 +306,8 @@ POOLING = {
     **{f"LRN {size}": case(op("LRN", size=size, alpha=0.9, beta=0.6, bias=1.5)) for size in (1, 3, 5)},
     "LRN defaults": case(op("LRN", size=3)),
     "LayerNormalization": case(op("LayerNormalization", "c", f(6, low=0.4), f(6, seed=1))),
+    "LayerNormalization with its statistics": case(
+        op("LayerNormalization", "c", f(6, low=0.4), out=("y", "mean", "deviation"))),
     "LayerNormalization axis": case(op("LayerNormalization", "c", f(4, 6, 6, low=0.4), f(4, 6, 6, seed=1), axis=1)),
     "LayerNormalization negative axis": case(
         op("LayerNormalization", "c", f(6, 6, low=0.4), axis=-2, epsilon=0.05)),
@@ -331,10 +341,16 @@ ATTENTION = {
        for name in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal")},
     "Where of a constant mask": case(op("Where", f(4, 6, 6) > 0, "c", "d")),
     "Where of a constant": case(op("Where", f(1, 6, 6) > 0, "c", f(4, 1, 1))),
+    "Where of one truth": case(op("Where", np.array(True), "c", "d")),
+    "Where broadcasts up": case(op("Where", f(2, 4, 6, 6) > 0, "c", "d")),
     "Where broadcast": case(op("GlobalAveragePool", "d", out="g"), op("Where", f(6, 6) > 0, "c", "g")),
     "Where of two conditions": case(op("Less", "c", one(0.1), out="p"), op("Greater", "d", one(0), out="q"),
                                     op("And", "p", "q", out="r"), op("Not", "p", out="u"), op("Or", "r", "u", out="t"),
                                     op("Where", "t", "d", "c"), opset=16),
+    "Cast to a condition": case(op("Relu", "d", out="r"), op("Cast", "r", to=BOOL, out="t"),
+                                op("Where", "t", "c", "d")),
+    "Cast to a condition as a signal": case(op("Relu", out="r"), op("Cast", "r", to=BOOL, out="t"),
+                                            op("Cast", "t", to=FLOAT, out="m"), op("Concat", "m", "c", axis=1)),
     "comparison as a signal": case(op("Greater", "c", one(0.05), out="t"), op("Cast", "t", to=FLOAT, out="m"),
                                    op("Concat", "m", "c", axis=1), opset=16),
     "mask of a comparison": case(op("Greater", "c", one(0.05), out="t"), op("Cast", "t", to=FLOAT, out="m"),
@@ -562,7 +578,8 @@ WHOLE = {
     **{f"Attention {text}": case(heads("c", "q"), heads("d", "k"), op("Mul", "c", f(4, 6, 6), out="e"), heads("e", "v"),
                                  op("Attention", "q", "k", "v", *more, **form), opset=23)
        for text, more, form in (("plain", (), {}), ("scale", (), {"scale": 0.7}), ("causal", (), {"is_causal": 1}),
-                                ("mask", (SEEN,), {}), ("bias", (f(1, 2, 6, 6),), {}))},
+                                ("mask", (SEEN,), {}), ("bias", (f(1, 2, 6, 6),), {}),
+                                ("cap", (f(6, 6, high=3),), {"softcap": 0.5}))},
     "Attention of rows": case(rows("c", "q"), rows("d", "k"),
                               op("Attention", "q", "k", "q", q_num_heads=3, kv_num_heads=3), opset=23),
     "Attention of groups": case(rows("c", "q"), op("Slice", "d", ints(0), ints(2), ints(1), out="h"),

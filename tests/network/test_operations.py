@@ -247,6 +247,8 @@ def test_heads_are_walked_through(opened, name):
 
 
 REFUSED = {
+    "indices as a signal": case(op("MaxPool", kernel_shape=[2, 2], out=("m", "i")), op("Cast", "i", to=FLOAT)),
+    "a mean as a signal": case(op("LayerNormalization", "c", f(6), out=("n", "mean")), op("Add", "n", "mean")),
     "Pow of two": case(*positive(), op("Pow", "p", "d")),
 }
 

@@ -431,8 +431,9 @@ def test_a_window_of_zeros_is_lost(operation):
 
 
 @pytest.mark.parametrize("operation", MAXIMA)
-def test_winner_takes_all(operation):
-    found, booked = pooled(operation, [1, 3, -9, 3], rule="winner")
+@pytest.mark.parametrize("rule", ["winner", "gradient"])
+def test_winner_takes_all(operation, rule):
+    found, booked = pooled(operation, [1, 3, -9, 3], rule=rule)
     np.testing.assert_allclose(found, [0, 12, 0, 0])
     assert not booked.any()
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from heatcli.network.layers import Affine, Gating, Layer, Summation
-from heatcli.network.reading.registry import Argument, Node, Tensor, Unreadable, constant, data, operands, reads
+from heatcli.network.reading.registry import (
+    IN_TRAINING,
+    Argument,
+    Node,
+    Tensor,
+    Unreadable,
+    constant,
+    data,
+    operands,
+    reads,
+)
 
 Array = np.ndarray
 
@@ -89,7 +99,7 @@ def batch_normalization(
     if not spatial:
         raise Unreadable("statistics for every position instead of every channel (spatial 0) are not supported")
     if training_mode or not is_test:
-        raise Unreadable("it is in training mode; export the model for inference")
+        raise Unreadable(IN_TRAINING)
     shape = (-1, *(1,) * (len(x.shape) - 2))
     gain = constant(scale, "its scale").astype("float64") / np.sqrt(
         constant(var, "its variance").astype("float64") + epsilon

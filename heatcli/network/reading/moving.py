@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import onnx
 
 from heatcli.network.layers import (
     Broadcasting,
+    Comparison,
     Concatenation,
     Gathering,
     Layer,
@@ -17,6 +19,7 @@ from heatcli.network.layers import (
     Transpose,
 )
 from heatcli.network.reading.registry import (
+    IN_TRAINING,
     Argument,
     Node,
     Unreadable,
@@ -30,21 +33,25 @@ from heatcli.network.reading.registry import (
 Ints = Sequence[int]
 
 
-@reads("Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
-def same_order(
+@reads("Flatten", "Squeeze", "Unsqueeze", "Identity")
+def same_order(node: Node, x: Argument, shape: Argument = None, *, axes: Ints | None = None, axis: int = 1) -> Layer:
+    return Reshape(name=node.name, operation=node.operation, inputs=(data(x).name,))
+
+
+@reads("Dropout")
+def dropout(
     node: Node,
     x: Argument,
-    shape: Argument = None,
+    share: Argument = None,
     training: Argument = None,
     *,
-    allowzero: int = 0,
-    axes: Ints | None = None,
-    axis: int = 1,
     is_test: int = 1,
     ratio: float = 0.5,
     seed: int = 0,
     consumed_inputs: object = None,
 ) -> Layer:
+    if not is_test or (training is not None and constant(training, "its mode").any()):
+        raise Unreadable(IN_TRAINING)
     return Reshape(name=node.name, operation=node.operation, inputs=(data(x).name,))
 
 
@@ -54,7 +61,9 @@ def reshape(node: Node, x: Argument, shape: Argument, *, allowzero: int = 0) -> 
 
 
 @reads("Cast")
-def cast(node: Node, x: Argument, *, to: object, saturate: int = 1, round_mode: str = "up") -> Layer:
+def cast(node: Node, x: Argument, *, to: int, saturate: int = 1, round_mode: str = "up") -> Layer:
+    if to == onnx.TensorProto.BOOL:
+        return Comparison(name=node.name, operation=node.operation, inputs=(data(x).name,))
     return Reshape(name=node.name, operation=node.operation, inputs=(data(x).name,))
 
 

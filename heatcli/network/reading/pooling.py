@@ -107,7 +107,10 @@ def global_average_pool(node: Node, x: Argument) -> Layer:
 def resample(node: Node, x: Argument, *inputs: Argument, **attributes: Any) -> Layer:
     """Read the form that changes one axis."""
     x = data(x)
-    (axis,) = (axis for axis, (a, b) in enumerate(zip(x.shape, node.shape, strict=True)) if a != b)
+    changed = [axis for axis, (a, b) in enumerate(zip(x.shape, node.shape, strict=True)) if a != b]
+    if len(changed) != 1:
+        raise Unreadable("it changes several axes")
+    (axis,) = changed
     place = 0 if node.operation == "Upsample" or node.opset == 10 else 1
     scales = inputs[place] if len(inputs) > place else None
     try:

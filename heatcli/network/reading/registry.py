@@ -18,6 +18,9 @@ class Unreadable(Exception):
     """This node cannot be read as a layer; the message is the reason, to stand behind the node's name."""
 
 
+IN_TRAINING = "it is in training mode; export the model for inference"
+
+
 @dataclass(frozen=True)
 class Tensor:
     """A data tensor as a reader sees it; ``pixels`` is true while no linear layer lies between it and the picture."""

@@ -23,24 +23,27 @@ def read_layers(
 ) -> tuple[list[Layer], list[UnsupportedNode]]:
     """Read ``nodes`` (in forward order, those between picture and scores) into layers; collect what cannot be read.
 
-    ``constants`` are all tensors that do not depend on the picture, ``shapes`` those that do.
+    ``constants`` are all tensors that do not depend on the picture, ``shapes`` those that do. Outputs that no layer
+    stands for, such as the indices of a max pool, may be there but not be used.
     """
     layers: list[Layer] = []
     unsupported: list[UnsupportedNode] = []
     pixels = {picture}
+    unmade: set[str] = set()
     for proto in nodes:
         domain = "" if proto.domain == "ai.onnx" else proto.domain
         names = tuple(proto.output)
         node = Node(proto.op_type, names, tuple(shapes.get(name) for name in names), opsets.get(domain, 1))
         try:
             reader = reader_of(proto.op_type, domain, node.opset)
-            arguments = [_argument(name, constants, shapes, pixels) for name in proto.input]
+            arguments = [_argument(name, constants, shapes, pixels, unmade) for name in proto.input]
             read = _call(reader, node, arguments, attributes(proto))
         except Unreadable as error:
             unsupported.append(UnsupportedNode(node.name, proto.op_type, domain, str(error)))
             continue
         new = read if isinstance(read, list) else [read]
         layers += new
+        unmade.update(name for name in names if all(name != layer.name for layer in new))
         for layer in new:
             if not isinstance(layer, Linear) and all(name in pixels for name in layer.inputs):
                 pixels.add(layer.name)
@@ -48,7 +51,7 @@ def read_layers(
 
 
 def _argument(
-    name: str, constants: dict[str, np.ndarray], shapes: dict[str, Shape], pixels: set[str]
+    name: str, constants: dict[str, np.ndarray], shapes: dict[str, Shape], pixels: set[str], unmade: set[str]
 ) -> Tensor | np.ndarray | None:
     if not name:
         return None
@@ -56,6 +59,10 @@ def _argument(
         return constants[name]
     if name not in shapes:
         raise Unreadable(f"the shape of its input {name} is not known")
+    if name in unmade:
+        raise Unreadable(
+            f"its input {name} is not the main output of the node that makes it, but a mask, indices or statistics"
+        )
     return Tensor(name, shapes[name], name in pixels)
 
 

@@ -26,10 +26,11 @@ def depth_to_space(node: onnx.NodeProto, steps: Steps) -> str:
 
 @rewrites("SpaceToDepth")
 def space_to_depth(node: onnx.NodeProto, steps: Steps) -> str:
-    steps.accept("blocksize")
+    steps.accept("blocksize", "mode")
     x, size = node.input[0], int(steps.attribute("blocksize"))
     n, c, h, w = steps.shape(x)
-    apart = steps.transpose(steps.reshape(x, (n, c, h // size, size, w // size, size)), (0, 3, 5, 1, 2, 4))
+    order = (0, 1, 3, 5, 2, 4) if steps.attribute("mode", "DCR") == "CRD" else (0, 3, 5, 1, 2, 4)
+    apart = steps.transpose(steps.reshape(x, (n, c, h // size, size, w // size, size)), order)
     return steps.reshape(apart, (n, c * size**2, h // size, w // size))
 
 

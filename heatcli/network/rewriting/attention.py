@@ -37,9 +37,11 @@ def split(steps: Steps, x: str, shape: tuple[int, ...], heads: int) -> Heads:
     return Heads(steps.transpose(apart, (0, 2, 1, 3)), heads, length, width // heads)
 
 
-def attend(steps: Steps, q: Heads, k: Heads, v: Heads, scale: float, added: list[str]) -> str:
-    """Write softmax(scale q kᵀ + Σ added) v, (B, heads, length, width)."""
+def attend(steps: Steps, q: Heads, k: Heads, v: Heads, scale: float, added: list[str], cap: float = 0.0) -> str:
+    """Write softmax(scale q kᵀ + Σ added) v, (B, heads, length, width); ``cap`` bounds scores by its tanh."""
     scores = steps.times(steps.node("MatMul", q.name, steps.swap(k.name, 4)), scale)
+    if cap:
+        scores = steps.times(steps.node("Tanh", steps.times(scores, 1 / cap)), cap)
     for term in added:
         scores = steps.node("Add", scores, term)
     weights = steps.node("Softmax", scores, axis=-1 if steps.opset >= 13 else 3)
@@ -82,8 +84,6 @@ def attention(node: onnx.NodeProto, steps: Steps) -> str:
     )
     if any(steps.operand(place) is not None for place in (4, 5, 6)):
         raise Unwritable("keys and values of earlier steps")
-    if steps.attribute("softcap", 0.0):
-        raise Unwritable("scores that are capped (softcap)")
     shapes = [steps.shape(name) for name in node.input[:3]]
     heads = int(steps.attribute("q_num_heads", 0)), int(steps.attribute("kv_num_heads", 0))
     q = split(steps, node.input[0], shapes[0], heads[0])
@@ -102,7 +102,8 @@ def attention(node: onnx.NodeProto, steps: Steps) -> str:
         ahead = np.triu(np.ones((q.length, k.length), bool), 1)
         added.append(steps.constant(np.where(ahead, -np.inf, 0), np.float32))
     scale = steps.attribute("scale")
-    y = attend(steps, q, k, v, 1 / math.sqrt(q.width) if scale is None else float(scale), added)
+    scale = 1 / math.sqrt(q.width) if scale is None else float(scale)
+    y = attend(steps, q, k, v, scale, added, float(steps.attribute("softcap", 0.0)))
     return y if len(shapes[0]) == 4 else join(steps, y, q, v, shapes[0][0])
 
 

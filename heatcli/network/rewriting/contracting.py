@@ -18,7 +18,7 @@ def constant_from_the_left(node: onnx.NodeProto, steps: Steps) -> str | None:
     a, b = node.input
     shapes = steps.shape(a), steps.shape(b)
     left = steps.value(a)
-    vector_first = len(shapes[0]) < 2 and (left is not None or steps.value(b) is None)
+    vector_first = len(shapes[0]) < 2 and (left is not None or steps.value(b) is None or len(shapes[1]) > 2)
     if vector_first or len(shapes[1]) < 2:
         return _of_vectors(steps, (a, b), shapes)
     return None if left is None else _from_the_left(steps, left, b, shapes[1])
