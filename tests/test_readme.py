@@ -16,6 +16,7 @@ import pytest
 import heatcli
 from heatcli.methods import METHODS
 from heatcli.relevance.rules import NAMES
+from tests import operations_in_readme
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -120,3 +121,7 @@ def test_the_compiled_explainer_in_plain_onnxruntime(newcomer: Path):
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_table_of_operations_is_current():
+    assert operations_in_readme.parts()[1] == operations_in_readme.table()

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
-from onnx.external_data_helper import load_external_data_for_tensor
 
-from heatcli.errors import UnreadableModel
+from heatcli.network.weights import value_of
 
 OTHERS: dict[int, str] = {
     TensorProto.FLOAT16: "float16",
@@ -24,7 +23,7 @@ TYPES = ("to", "dtype", "output_dtype", "stash_type")
 def lift(model: onnx.ModelProto, folder: Path) -> str | None:
     """Bring everything of ``model`` in another precision to float32, in place; return what it was in, None for nothing.
 
-    Constants outside the file are read from ``folder``. Raises UnreadableModel where one cannot be.
+    Constants outside the file are read from ``folder``.
     """
     found: set[int] = set()
     for graph in graphs(model.graph):
@@ -58,13 +57,6 @@ def _lifted(tensor: onnx.TensorProto, folder: Path) -> set[int]:
     if tensor.data_type not in OTHERS:
         return set()
     kind = tensor.data_type
-    if tensor.data_location == TensorProto.EXTERNAL:
-        try:
-            load_external_data_for_tensor(tensor, str(folder))
-        except Exception as error:  # its exceptions have no common base
-            raise UnreadableModel(f"the constant {tensor.name} cannot be read: {error}") from error
-        tensor.data_location = TensorProto.DEFAULT
-        del tensor.external_data[:]
-    name = tensor.name
-    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), name))
+    value = value_of(tensor, folder).astype(np.float32)
+    tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
     return {kind}

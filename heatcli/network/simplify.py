@@ -195,7 +195,7 @@ def forget_shapes(model: onnx.ModelProto) -> None:
 
 def optimise(model: onnx.ModelProto, folder: Path) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """Return the model as onnxruntime's basic level leaves it, and its weights; MatMul and Add stay apart."""
-    weights = detach(model)
+    weights = detach(model, folder)
     matrices = set_aside(model, weights)
     with tempfile.TemporaryDirectory(prefix="heatcli-") as scratch:
         path = Path(scratch) / "simplified.onnx"

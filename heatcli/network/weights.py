@@ -25,30 +25,67 @@ PLAIN = (
 """Types that NumPy has itself; constants of others stay inside the graph."""
 
 
-def detach(model: onnx.ModelProto) -> dict[str, Array]:
-    """Replace every large constant inside ``model`` by a placeholder; return the values by name."""
+def detach(model: onnx.ModelProto, folder: Path) -> dict[str, Array]:
+    """Replace every large constant of ``model`` by a placeholder; return the values by name.
+
+    Values that the file says lie in another one in ``folder`` are read where they lie, the small ones into the graph.
+    """
     weights: dict[str, Array] = {}
     for entry in model.graph.initializer:
-        if entry.data_location == TensorProto.EXTERNAL or entry.data_type not in PLAIN:
+        outside = entry.data_location == TensorProto.EXTERNAL
+        if entry.data_type not in PLAIN and not outside:
             continue
         if math.prod(entry.dims) * helper.tensor_dtype_to_np_dtype(entry.data_type).itemsize >= runtime.LARGE:
-            weights[entry.name] = numpy_helper.to_array(entry)
+            weights[entry.name] = value_of(entry, folder)
             entry.CopyFrom(runtime.placeholder(entry.name, weights[entry.name]))
+        elif outside:
+            entry.CopyFrom(numpy_helper.from_array(np.asarray(value_of(entry, folder)), entry.name))
     return weights
+
+
+def value_of(entry: onnx.TensorProto, folder: Path) -> Array:
+    """Return the value of a constant; one outside the file is not copied, but mapped from where it lies in ``folder``.
+
+    Raises UnreadableModel where that is another folder, no regular file or too short, or the type is not supported.
+    """
+    if entry.data_location != TensorProto.EXTERNAL:
+        return numpy_helper.to_array(entry)
+    told = {item.key: item.value for item in entry.external_data}
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(entry.data_type))
+    shape = tuple(entry.dims)
+    if entry.data_type not in (*PLAIN, TensorProto.BFLOAT16):
+        raise UnreadableModel(f"the constant {entry.name}, in another file, has a type that is not supported")
+    path = within(folder, told.get("location", ""), entry.name)
+    size = math.prod(shape) * dtype.itemsize
+    try:
+        offset = int(told.get("offset", 0) or 0)
+        if offset < 0 or offset + size > path.stat().st_size:
+            raise UnreadableModel(f"the file {path.name} beside the model is too short for {entry.name}")
+        if not size:
+            return np.zeros(shape, dtype)
+        value = np.memmap(path, np.uint8, "r", offset, size).view(np.ndarray)
+    except (OSError, ValueError) as error:
+        raise UnreadableModel(f"the constant {entry.name} cannot be read from {path.name} ({error})") from error
+    if offset % dtype.itemsize:
+        value = value.copy()
+    return value.view(dtype).reshape(shape)
+
+
+def within(folder: Path, location: str, name: str) -> Path:
+    """Return the file ``location`` inside ``folder``; raises UnreadableModel for one anywhere else, or for none."""
+    path = folder / location
+    if not location or Path(location).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
+        raise UnreadableModel(f"the constant {name} is said to lie outside the model's folder ({location!r}): refused")
+    if not path.is_file():
+        raise UnreadableModel(f"the file {location} with the model's weights is missing; put it beside the model")
+    return path
 
 
 def fetch(model: onnx.ModelProto, folder: Path) -> dict[str, Array]:
     """Read the constants that ``model`` says lie in a file in ``folder``; their entries become placeholders."""
     weights: dict[str, Array] = {}
     for entry in model.graph.initializer:
-        if entry.data_location != TensorProto.EXTERNAL:
-            continue
-        told = {item.key: item.value for item in entry.external_data}
-        dtype = helper.tensor_dtype_to_np_dtype(entry.data_type)
-        if entry.data_type not in PLAIN:
-            raise UnreadableModel(f"the constant {entry.name} has a type ({dtype}) that is not supported")
-        place = int(told.get("offset", 0))
-        flat = np.fromfile(folder / told["location"], dtype, math.prod(entry.dims), offset=place)
-        weights[entry.name] = flat.reshape(tuple(entry.dims))
-        entry.CopyFrom(runtime.placeholder(entry.name, weights[entry.name]))
+        if entry.data_location == TensorProto.EXTERNAL:
+            weights[entry.name] = np.array(value_of(entry, folder))
+            entry.CopyFrom(runtime.placeholder(entry.name, weights[entry.name]))
     return weights

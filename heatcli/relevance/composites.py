@@ -101,8 +101,10 @@ def assign(
     for layer in network.layers:
         if layer.name in first and input_choice is not None:
             assigned[layer.name] = input_choice
-        elif isinstance(layer, Dense | StackedDense | DataProduct):
+        elif isinstance(layer, Dense | StackedDense):
             assigned[layer.name] = composite.dense
+        elif isinstance(layer, DataProduct):
+            assigned[layer.name] = _of_products(composite.dense)
         elif isinstance(layer, Convolution):
             assigned[layer.name] = composite.convolution
         elif isinstance(layer, FIXED):
@@ -116,6 +118,11 @@ def assign(
     for text in overrides:
         _override(assigned, network, text, first, bounded, composite.other is GRADIENT)
     return assigned
+
+
+def _of_products(rule: Rule) -> Rule:
+    """Return the rule of attention: a weighted average, which shares as averages do where all values are negative."""
+    return PROPORTIONAL if rule is Z_PLUS else rule
 
 
 def _input_rule(composite: Composite, name: str | None, bounded: bool) -> Rule | None:
@@ -148,14 +155,14 @@ def _override(
     for layer in fitting:
         if rule.needs_range and (layer.name not in first or not bounded):
             raise UsageError(f"the rule {rule.name} needs the range of its input, which is not known at {layer.name}")
-        assigned[layer.name] = PROPORTIONAL if isinstance(layer, FIXED) and rule is Z_PLUS else rule
+        assigned[layer.name] = _of_products(rule) if isinstance(layer, (*FIXED, DataProduct)) else rule
 
 
 def accepts(layer: Layer, rule: Rule) -> bool:
     """Whether ``rule`` can stand at ``layer``."""
-    if isinstance(layer, Linear | DataProduct):
+    if isinstance(layer, Linear):
         return (bool(rule.shares) and rule is not PROPORTIONAL) or rule is GRADIENT
-    if isinstance(layer, FIXED):
+    if isinstance(layer, (*FIXED, DataProduct)):
         return (bool(rule.shares) and not rule.needs_range) or rule is GRADIENT
     if isinstance(layer, LARGEST):
         return rule in (PROPORTIONAL, WINNER, GRADIENT)

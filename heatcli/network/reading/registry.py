@@ -85,6 +85,14 @@ def supported() -> list[str]:
     return sorted(f"{domain}:{operation}" if domain else operation for domain, operation in _READERS)
 
 
+def families() -> dict[str, list[tuple[str, str]]]:
+    """Return the (domain, operation) of all readers by the file they stand in, one file a family."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for key, versions in sorted(_READERS.items()):
+        found.setdefault(versions[-1][1].__module__.rpartition(".")[2], []).append(key)
+    return dict(sorted(found.items()))
+
+
 def data(argument: Argument, role: str = "its input") -> Tensor:
     """Return ``argument`` as a data tensor, or refuse the node because ``role`` is a constant."""
     if not isinstance(argument, Tensor):
