@@ -236,7 +236,7 @@ class Activation(Layer):
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Chain(Layer):
-    """Several ``steps`` that together are one layer of family ``kind``, such as x·sigmoid(x) written out."""
+    """Several ``steps`` that together are an elementwise function of one tensor, such as x · sigmoid(x) written out."""
 
     family: ClassVar[str] = "activation"
 
@@ -269,6 +269,18 @@ class Normalization(Layer):
     scale: Array
     bias: Array | None = None
     centred: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class NormalizationChain(Chain):
+    """A normalisation written out: ``steps`` that scale and shift a tensor by statistics of itself.
+
+    ``moves`` are those of the steps that its elements change places in, such as the reshapes around groups.
+    """
+
+    family: ClassVar[str] = "normalisation"
+
+    moves: tuple[Moving, ...] = ()
 
 
 # moving ---------------------------------------------------------------------------------------------------------------

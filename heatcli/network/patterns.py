@@ -1,212 +1,66 @@
-"""Several layers that are one: affine layers folded into their neighbour, elementwise chains, gates.
+"""What is seen of a network only when its layers stand together: what is one layer, what is a gate, what leads where.
 
 No pattern names an architecture or an exporter: what counts is only what the layers compute.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 
+from heatcli.network.chains import Made, elementwise, exponential
+from heatcli.network.folding import fold_affine, fold_affine_forward
 from heatcli.network.layers import (
     Activation,
     Affine,
     Averaging,
-    Broadcasting,
     Chain,
     Comparison,
     Concatenation,
-    Convolution,
     DataProduct,
-    Dense,
     Extremum,
     Gating,
     Layer,
-    Linear,
     LocalResponseNormalization,
     MaxPooling,
     MaxReduction,
     Moving,
     Padding,
+    Reduction,
     Selection,
     Softmax,
-    StackedDense,
     Summation,
 )
+from heatcli.network.normalisations import normalisation, softmax, takes_root, widen_chains
 
 Shape = tuple[int, ...]
 GATES = ("Sigmoid", "HardSigmoid", "Tanh", "Erf")
+LIMITS = ("Relu", "Max", "Min", "Clip", "Reciprocal", "Quantize")
+"""Activations that are no gates, but may stand behind one."""
+LARGEST = 65504
+"""Bounds from here on cut nothing off: the largest number of half precision, that of single precision."""
 
 
 def recognise(layers: list[Layer], shapes: dict[str, Shape], logits: str, picture: str) -> list[Layer]:
     """Return the layer list with every pattern recognised and every layer dropped that does not lead to ``logits``."""
     layers = fold_affine(layers, shapes)
-    layers = elementwise_chains(layers, shapes)
-    layers = reachable(layers, logits)
+    layers = reachable(join_chains(layers, shapes), logits)
+    layers = reachable(widen_chains(layers, shapes), logits)
     layers = fold_affine_forward(layers, shapes, picture)
     return settle_gates(layers, shapes)
 
 
-# affine layers --------------------------------------------------------------------------------------------------------
+def join_chains(layers: list[Layer], shapes: dict[str, Shape]) -> list[Layer]:
+    """Join every layer that ends a chain with what is between it and the one tensor that it is a function of.
 
-
-def fold_affine(layers: list[Layer], shapes: dict[str, Shape]) -> list[Layer]:
-    """Fold an affine layer into the linear layer before it where nothing else uses that layer: exact."""
-    uses = Counter(name for layer in layers for name in layer.inputs)
-    folded: dict[str, Layer] = {}
-    for layer in layers:
-        if isinstance(layer, Affine):
-            before = folded.get(layer.inputs[0])
-            if isinstance(before, Linear) and uses[before.name] == 1:
-                merged = _fold(before, layer, shapes)
-                if merged is not None:
-                    del folded[before.name]
-                    folded[merged.name] = merged
-                    continue
-        folded[layer.name] = layer
-    return list(folded.values())
-
-
-def _fold(linear: Linear, affine: Affine, shapes: dict[str, Shape]) -> Linear | None:
-    shape = shapes[linear.name]
-    matrix = isinstance(linear, Dense | StackedDense)
-    axis = len(shape) - 1 if matrix else 1
-    if shapes[affine.name] != shape:
-        return None
-    scale = _along(affine.scale, axis, shape)
-    shift = _along(affine.shift, axis, shape)
-    if scale is None or shift is None:
-        return None
-    row = (-1,) if matrix else (-1, *(1,) * (len(shape) - 2))
-    weights, bias = linear.weights, linear.bias
-    if affine.scale is not None:
-        if matrix:
-            weights = weights * scale.reshape(-1)
-        elif type(linear) is Convolution:
-            weights = weights * scale.reshape(-1, *(1,) * (weights.ndim - 1))
-        else:
-            return None
-        bias = None if bias is None else bias * scale.reshape(row)
-    if affine.shift is not None:
-        bias = shift.reshape(row) if bias is None else bias + shift.reshape(row)
-    return replace(linear, name=affine.name, weights=weights, bias=bias)
-
-
-def fold_affine_forward(layers: list[Layer], shapes: dict[str, Shape], picture: str) -> list[Layer]:
-    """Fold an affine layer into the only linear layer that reads it where that is exact.
-
-    A shift must not meet padding, where it is absent. What normalises ``picture`` stays: the pixel range is pushed
-    through it instead.
+    Layers inside a chain stay in the list, for something else may use them.
     """
-    uses = Counter(name for layer in layers for name in layer.inputs)
-    pixels = {picture}
-    folded: dict[str, Layer] = {}
+    made: Made = {}
     for layer in layers:
-        before = folded.get(layer.inputs[0])
-        if isinstance(before, Affine) and uses[before.name] == 1 and before.name not in pixels:
-            merged = _fold_forward(before, layer, shapes)
-            if merged is not None:
-                del folded[before.name]
-                folded[merged.name] = merged
-                continue
-        folded[layer.name] = layer
-        if not isinstance(layer, Linear) and all(name in pixels for name in layer.inputs):
-            pixels.add(layer.name)
-    return list(folded.values())
-
-
-def _fold_forward(affine: Affine, layer: Layer, shapes: dict[str, Shape]) -> Linear | None:
-    shape = shapes[affine.name]
-    if shapes[affine.inputs[0]] != shape:
-        return None
-    if isinstance(layer, Dense):
-        scale, shift = (_along(value, len(shape) - 1, shape) for value in (affine.scale, affine.shift))
-        if scale is None or shift is None:
-            return None
-        weights = layer.weights * scale[:, None]
-        added = None if affine.shift is None else shift @ layer.weights
-    elif type(layer) is Convolution:
-        scale, shift = (_along(value, 1, shape) for value in (affine.scale, affine.shift))
-        if scale is None or shift is None or (affine.shift is not None and _padded(layer, shape, shapes[layer.name])):
-            return None
-        spatial = (1,) * (layer.weights.ndim - 2)
-        by_group = (layer.groups, 1, -1, *spatial)
-        grouped = layer.weights.reshape(layer.groups, -1, *layer.weights.shape[1:])
-        weights = (grouped * scale.reshape(by_group)).reshape(layer.weights.shape)
-        added = None
-        if affine.shift is not None:
-            shifted = grouped * shift.reshape(by_group)
-            added = shifted.sum(axis=tuple(range(2, shifted.ndim))).reshape(-1, *spatial)
-    else:
-        return None
-    bias = layer.bias if added is None else added if layer.bias is None else layer.bias + added
-    return replace(layer, inputs=affine.inputs, weights=weights, bias=bias)
-
-
-def _padded(layer: Convolution, shape: Shape, output: Shape) -> bool:
-    """Whether any window hangs out over the tensor."""
-    reach = zip(shape[2:], output[2:], layer.weights.shape[2:], layer.strides, layer.dilations, layer.pads, strict=True)
-    return any(pad > 0 or (o - 1) * s + (k - 1) * d + 1 - pad > n for n, o, k, s, d, pad in reach)
-
-
-def _along(value: np.ndarray | None, axis: int, shape: Shape) -> np.ndarray | None:
-    """Return a constant as one number per channel where it varies along ``axis`` alone, else None."""
-    if value is None:
-        return np.ones(shape[axis], "float32")
-    full = value.reshape((1,) * (len(shape) - value.ndim) + value.shape) if value.ndim <= len(shape) else value
-    if full.ndim != len(shape) or any(length > 1 for place, length in enumerate(full.shape) if place != axis):
-        return None
-    return np.broadcast_to(full.reshape(-1), (shape[axis],))
-
-
-# elementwise chains ---------------------------------------------------------------------------------------------------
-
-
-def elementwise_chains(layers: list[Layer], shapes: dict[str, Shape]) -> list[Layer]:
-    """Join what is an elementwise function of one tensor into one activation, such as x · sigmoid(x).
-
-    Where both sides of a product or a sum come from the same tensor through elementwise layers alone, everything in
-    between is one activation of that tensor.
-    """
-    made: dict[str, Layer] = {}
-    for layer in layers:
-        joined = _join(layer, made, shapes) if isinstance(layer, Gating | Summation | Extremum) else None
-        made[layer.name] = joined or layer
+        joined = (kind(layer, made, shapes) for kind in (exponential, elementwise, softmax, normalisation))
+        made[layer.name] = next(filter(None, joined), layer)
     return list(made.values())
-
-
-def _join(layer: Layer, made: dict[str, Layer], shapes: dict[str, Shape]) -> Layer | None:
-    if len(layer.inputs) != 2 or len(getattr(layer, "operands", layer.inputs)) != 2:
-        return None
-    left, right = (_line(name, made, shapes) for name in layer.inputs)
-    source = next((name for name in left if name in right), None)
-    if source is None or shapes[source] != shapes[layer.name]:
-        return None
-    between = {name for line in (left, right) for name in line[: line.index(source)]}
-    if not between:  # x · x, x + x
-        return Chain(name=layer.name, operation=layer.operation, inputs=(source,), steps=(layer,))
-    steps: list[Layer] = []
-    for name, step in made.items():
-        if name in between:
-            steps += step.steps if isinstance(step, Chain) else (step,)
-    return Chain(name=layer.name, operation=_title(steps), inputs=(source,), steps=(*steps, layer))
-
-
-def _line(name: str, made: dict[str, Layer], shapes: dict[str, Shape]) -> list[str]:
-    """Return ``name`` and the tensors before it as far as elementwise layers of one input reach."""
-    line = [name]
-    while (layer := made.get(line[-1])) is not None and isinstance(layer, Activation | Affine | Chain):
-        if shapes[layer.inputs[0]] != shapes[name]:
-            break
-        line.append(layer.inputs[0])
-    return line
-
-
-def _title(steps: list[Layer]) -> str:
-    functions = [step.function for step in steps if isinstance(step, Activation)]
-    return "·".join(["x", *functions]) if functions else "chain"
 
 
 # gates ----------------------------------------------------------------------------------------------------------------
@@ -243,25 +97,61 @@ def _signal(layer: Gating, made: dict[str, Layer], shapes: dict[str, Shape]) -> 
 
 
 def _is_gate(name: str, made: dict[str, Layer]) -> bool:
+    """Whether a tensor came through what bounds it on both sides, or is a norm or a deviation."""
+    low = high = False
     while (layer := made.get(name)) is not None:
-        if isinstance(layer, Softmax | Comparison):
-            return True
-        if isinstance(layer, Selection):  # such as 0 where a is not a number, else a
-            taken = [operand for operand in layer.operands if isinstance(operand, str)]
-            if len(taken) != 1:
+        before = layer.inputs
+        match layer:
+            case Softmax() | Comparison() | Chain(operation="Sigmoid"):
+                return True
+            case Reduction() | MaxReduction():
+                return _is_even(made.get(layer.inputs[0]))
+            case Activation():
+                below, above = _bounds(layer)
+                low, high = low or below, high or above
+                if layer.function in GATES or (low and high):
+                    return True
+                if takes_root(layer):
+                    return _is_statistic(layer.inputs[0], made)
+                if layer.function not in LIMITS:
+                    return False
+            case Selection():  # such as 0 where a is not a number, else a
+                before = tuple(operand for operand in layer.operands if isinstance(operand, str))
+            case Affine() | Moving():
+                pass
+            case _:
                 return False
-            name = taken[0]
-            continue
-        if isinstance(layer, Activation) and layer.function == "Quantize":
-            name = layer.inputs[0]
-            continue
-        if isinstance(layer, Activation):
-            ramp = layer.function == "Clip" and all(np.all(np.isfinite(bound)) for bound in layer.constants)
-            return layer.function in GATES or ramp
-        if not isinstance(layer, Affine | Broadcasting) and not (isinstance(layer, Moving) and len(layer.inputs) == 1):
+        if len(before) != 1:
             return False
-        name = layer.inputs[0]
+        name = before[0]
     return False
+
+
+def _bounds(layer: Activation) -> tuple[bool, bool]:
+    """Return whether an activation cuts values off below and above."""
+    ends = [bool(np.all(np.abs(bound) < LARGEST)) for bound in layer.constants]
+    match layer.function:
+        case "Clip":
+            return ends[0], ends[1]
+        case "Min":
+            return False, any(ends)
+        case _:
+            return layer.function == "Relu" or (layer.function == "Max" and any(ends)), False
+
+
+def _is_even(layer: Layer | None) -> bool:
+    """Whether a layer forgets the sign: squares and absolute values."""
+    if isinstance(layer, Activation):
+        return layer.function == "Abs" or (layer.function == "Pow" and bool(np.all(layer.constants[0] % 2 == 0)))
+    return isinstance(layer, Chain) and layer.operation == "Mul"  # x · x
+
+
+def _is_statistic(name: str, made: dict[str, Layer]) -> bool:
+    """Whether every way to a tensor leads through a reduction, with nothing but arithmetic behind it."""
+    layer = made.get(name)
+    if isinstance(layer, Activation | Affine | Moving | Summation | Gating | Chain):
+        return all(_is_statistic(before, made) for before in layer.inputs)
+    return isinstance(layer, Reduction | MaxReduction)
 
 
 # what leads where, and what cannot be negative ------------------------------------------------------------------------

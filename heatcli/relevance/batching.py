@@ -71,7 +71,7 @@ def _leaves_batch(layer: Layer, shapes: dict[str, tuple[int, ...]]) -> bool:
                 for operand in layer.operands
             )
         case Chain():
-            return all(len(shapes[name]) == axes for name in layer.inputs)
+            return all(shapes[step.name][:1] == (1,) and _leaves_batch(step, shapes) for step in layer.steps)
         case Broadcasting():
             return len(shapes[layer.inputs[0]]) == axes
         case _:

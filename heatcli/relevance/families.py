@@ -7,7 +7,7 @@ of the ``Context``; ``needs`` names it beforehand, so that nothing else is captu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import singledispatch
 
@@ -33,6 +33,7 @@ from heatcli.network.layers import (
     MaxPooling,
     MaxReduction,
     Normalization,
+    NormalizationChain,
     Padding,
     Reshape,
     Selection,
@@ -198,16 +199,29 @@ def _(layer: Activation, rule: Rule, r: Tensor, context: Context) -> Outcome:
 
 @redistribute.register
 def _(layer: Chain, rule: Rule, r: Tensor, context: Context) -> Outcome:
-    if rule is not GRADIENT:
-        return Outcome([r])
-    found: dict[str, Tensor] = {layer.name: r}
-    for step in reversed(layer.steps):
+    return _back(layer.steps, layer.inputs[0], r, context) if rule is GRADIENT else Outcome([r])
+
+
+@redistribute.register
+def _(layer: NormalizationChain, rule: Rule, r: Tensor, context: Context) -> Outcome:
+    """Let relevance follow the elements of the signal, the statistics being constants."""
+    if rule is GRADIENT:
+        return _back(layer.steps, layer.inputs[0], r, context)
+    for step in reversed(layer.moves):
+        (r,) = redistribute(step, rule, whole(r), context).inputs
+    return Outcome([r])
+
+
+def _back(steps: Sequence[Layer], source: str, r: Tensor, context: Context) -> Outcome:
+    """Send a gradient through all ways from the last of ``steps`` to ``source``."""
+    found: dict[str, Tensor] = {steps[-1].name: r}
+    for step in reversed(steps):
         arrived = found.pop(step.name, None)
         if arrived is None:
             continue
-        for name, part in zip(step.inputs, redistribute(step, rule, arrived, context).inputs, strict=True):
+        for name, part in zip(step.inputs, redistribute(step, GRADIENT, arrived, context).inputs, strict=True):
             found[name] = found[name] + part if name in found else part
-    return Outcome([found[layer.inputs[0]]])
+    return Outcome([found[source]])
 
 
 @redistribute.register

@@ -175,6 +175,19 @@ MERGING = {
     "Div of two": case(*positive(), op("Div", "d", "p")),
     "Div by a broadcast": case(*positive(), op("ReduceSum", "p", ints(1, 2, 3), out="s"), op("Div", "d", "s")),
     "Div of a broadcast": case(*positive(), op("GlobalAveragePool", "d", out="g"), op("Div", "g", "p")),
+    "block of three branches": case(op("Conv", "c", f(4, 4, 3, 3), f(4), pads=[1, 1, 1, 1], out="v"),
+                                    op("Conv", "c", f(4, 4, 1, 1), f(4, seed=1), out="w"), *norm(4, x="c", out="u").ops,
+                                    op("Add", "v", "w", out="a"), op("Add", "a", "u", out="b"), op("Relu", "b")),
+    "signs behind signs": case(op("Sign", out="s"), op("Conv", "s", f(4, 4, 3, 3), pads=[1, 1, 1, 1], out="v"),
+                               op("Sign", "v", out="t"), op("Conv", "t", f(4, 4, 1, 1), out="w"), op("Add", "w", "c")),
+    "global response normalisation": case(
+        op("Mul", "c", "c", out="q"), op("ReduceSum", "q", ints(2, 3), out="m"), op("Sqrt", "m", out="s"),
+        op("ReduceMean", "s", axes=[1], out="a"), op("Add", "a", one(1e-3), out="e"), op("Div", "s", "e", out="k"),
+        op("Mul", "c", "k", out="n"), op("Mul", "n", f(4, 1, 1), out="g"), op("Add", "g", f(4, 1, 1), out="h"),
+        op("Add", "h", "c")),
+    "product with a norm": case(op("Mul", "d", "d", out="q"), op("ReduceSum", "q", ints(1), out="m"),
+                                op("Sqrt", "m", out="s"), op("Expand", "s", ints(1, 4, 6, 6), out="k"),
+                                op("Mul", "k", "c")),
     "gate": case(op("Sigmoid", out="g"), op("Mul", "g", "d")),
     "gate second": case(op("HardSigmoid", out="g"), op("Mul", "d", "g")),
     "squeeze and excitation": case(op("GlobalAveragePool", out="g"), op("Conv", "g", f(4, 4, 1, 1), out="e"),
@@ -596,4 +609,4 @@ WHOLE = {
            ("masked", (np.array([[1] * 9 + [0] * 3], np.int32),), {}))},
 }  # fmt: skip
 
-CASES = FUSED | STEPWISE | WHOLE | ATTENTION | ACTIVATIONS | AFFINE | MERGING | MOVING | POOLING | LINEAR | HEADS
+OPERATIONS = FUSED | STEPWISE | WHOLE | ATTENTION | ACTIVATIONS | AFFINE | MERGING | MOVING | POOLING | LINEAR | HEADS

@@ -25,15 +25,16 @@ from heatcli.kernels.terms import ALL, WeightParts
 from heatcli.network.layers import AveragePooling, Chain, Linear, Reduction, Summation
 from heatcli.network.reading import supported
 from heatcli.network.rewriting import rewritten
+from tests.network.chain_table import ACTIVATION_CHAINS, NORMALISATION_CHAINS, flat
 from tests.network.operation_table import (
     AFFINE,
-    CASES,
     CLASSES,
     FLOAT,
     HEADS,
     KINDS,
     LINEAR,
     MERGING,
+    OPERATIONS,
     POOLING,
     Case,
     Op,
@@ -44,6 +45,7 @@ from tests.network.operation_table import (
     positive,
 )
 
+CASES = OPERATIONS | flat(ACTIVATION_CHAINS) | flat(NORMALISATION_CHAINS)
 RANGE = (-1.0, 1.0)
 STEP = 2e-3
 
