@@ -15,6 +15,7 @@ from heatcli.network.layers import (
     Activation,
     Affine,
     Averaging,
+    Broadcasting,
     Chain,
     Comparison,
     Concatenation,
@@ -72,28 +73,47 @@ def settle_gates(layers: list[Layer], shapes: dict[str, Shape]) -> list[Layer]:
     Of a matrix product the values are the signal, and the weights of attention came through a gate.
     """
     made = {layer.name: layer for layer in layers}
+    weights = _weights(layers)
     settled: list[Layer] = []
     for layer in layers:
-        if isinstance(layer, Gating):
-            settled.append(replace(layer, signal=_signal(layer, made, shapes)))
-        elif isinstance(layer, DataProduct):
-            gates = [_is_gate(name, made) for name in layer.inputs]
-            settled.append(replace(layer, values=gates.index(False) if gates[0] != gates[1] else None))
-        else:
-            settled.append(layer)
+        if isinstance(layer, Gating | DataProduct):
+            gates = [name in weights or _is_gate(name, made) for name in layer.inputs]
+            other = gates.index(False) if gates[0] != gates[1] else None
+            if isinstance(layer, DataProduct):
+                layer = replace(layer, values=other)
+            else:
+                layer = replace(layer, signal=_signal(layer, other, made, shapes))
+        settled.append(layer)
     return settled
 
 
-def _signal(layer: Gating, made: dict[str, Layer], shapes: dict[str, Shape]) -> int | None:
+def _weights(layers: list[Layer]) -> set[str]:
+    """Return the tensors to which the picture comes through softmax and comparison alone: weights of something else.
+
+    What is computed of weights, across heads or to make them add up to one again, is weights too.
+    """
+    found: set[str] = set()
+    for layer in layers:
+        if isinstance(layer, Softmax | Comparison) or (layer.inputs and all(name in found for name in layer.inputs)):
+            found.add(layer.name)
+    return found
+
+
+def _signal(layer: Gating, other: int | None, made: dict[str, Layer], shapes: dict[str, Shape]) -> int | None:
+    """Return the place of the signal; ``other`` is that of what came through no gate, if one did."""
     if layer.divide:
         return 0
-    gates = [_is_gate(name, made) for name in layer.inputs]
-    if gates[0] != gates[1]:
-        return gates.index(False)
-    sizes = [int(np.prod(shapes[name])) for name in layer.inputs]
-    if sizes[0] != sizes[1]:
-        return int(sizes[1] > sizes[0])
-    return None
+    if other is not None:
+        return other
+    sizes = [_size(name, made, shapes) for name in layer.inputs]
+    return int(sizes[1] > sizes[0]) if sizes[0] != sizes[1] else None
+
+
+def _size(name: str, made: dict[str, Layer], shapes: dict[str, Shape]) -> int:
+    """Return how many elements a tensor has that are not repetitions."""
+    while isinstance(layer := made.get(name), Broadcasting):
+        name = layer.inputs[0]
+    return int(np.prod(shapes[name]))
 
 
 def _is_gate(name: str, made: dict[str, Layer]) -> bool:
@@ -102,7 +122,7 @@ def _is_gate(name: str, made: dict[str, Layer]) -> bool:
     while (layer := made.get(name)) is not None:
         before = layer.inputs
         match layer:
-            case Softmax() | Comparison() | Chain(operation="Sigmoid"):
+            case Chain(operation="Sigmoid"):
                 return True
             case Reduction() | MaxReduction():
                 return _is_even(made.get(layer.inputs[0]))

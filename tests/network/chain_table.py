@@ -289,7 +289,7 @@ GATINGS = {
                                      shape=ints(1, 4, 6, 6))),
     "sum of absolute values": ("c", normal("q = Abs d; m = ReduceSum q axis1; k = Expand m shape; y = Mul k c",
                                            shape=ints(1, 4, 6, 6))),
-    "mean of another": (None, normal("m = ReduceMean d axes:1; k = Expand m shape; y = Mul k c",
+    "mean of another": ("c", normal("m = ReduceMean d axes:1; k = Expand m shape; y = Mul k c",
                                      shape=ints(1, 4, 6, 6))),
     "mean of another over an axis": ("c", normal("m = ReduceMean d axes:1; y = Mul m c")),
     "over a norm of another": ("c", normal("q = Mul d d; m = ReduceSum q axis1; s = Sqrt m; e = Add s eps; "

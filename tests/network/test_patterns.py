@@ -7,7 +7,7 @@ import pytest
 from onnx import helper
 
 from heatcli.network import patterns
-from heatcli.network.layers import Activation, Affine, Chain, Convolution, Dense, Gating, Summation
+from heatcli.network.layers import Activation, Affine, Chain, Convolution, DataProduct, Dense, Gating, Summation
 from tests import single
 
 SHAPE = (1, 4, 3, 3)
@@ -127,6 +127,54 @@ def test_two_signals_share():
     ]
     layers = read(nodes, {"w": np.ones((4, 4, 1, 1), "float32")}, {"a": SHAPE, "b": SHAPE, "y": SHAPE})
     assert next(layer for layer in layers if isinstance(layer, Gating)).signal is None
+
+
+def test_a_gate_that_is_expanded_is_smaller_than_the_signal():
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"]),
+        helper.make_node("ReduceMean", ["x"], ["m"], axes=[2, 3]),
+        helper.make_node("Expand", ["m", "shape"], ["e"]),
+        helper.make_node("Mul", ["e", "a"], ["y"]),
+    ]
+    shapes = {"a": SHAPE, "m": (1, 4, 1, 1), "e": SHAPE, "y": SHAPE}
+    layers = read(nodes, {"w": np.ones((4, 4, 1, 1), "float32"), "shape": np.array(SHAPE)}, shapes)
+    assert next(layer for layer in layers if isinstance(layer, Gating)).signal == 1
+
+
+COMPUTED_ON = {
+    "mixed across heads": [
+        helper.make_node("Transpose", ["s"], ["t"], perm=[0, 2, 3, 1]),
+        helper.make_node("MatMul", ["t", "w"], ["m"]),
+        helper.make_node("Transpose", ["m"], ["a"], perm=[0, 3, 1, 2]),
+    ],
+    "added to those of places, and one again": [
+        helper.make_node("Add", ["s", "places"], ["t"]),
+        helper.make_node("ReduceSum", ["t", "last"], ["m"]),
+        helper.make_node("Div", ["t", "m"], ["a"]),
+    ],
+    "nothing where it is not a number": [
+        helper.make_node("IsNaN", ["s"], ["t"]),
+        helper.make_node("Where", ["t", "zero", "s"], ["a"]),
+    ],
+}
+
+
+@pytest.mark.parametrize("form", COMPUTED_ON)
+def test_what_is_computed_of_attention_weights_is_weights(form):
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["s"], axis=-1),
+        *COMPUTED_ON[form],
+        helper.make_node("Relu", ["x"], ["v"]),
+        helper.make_node("MatMul", ["a", "v"], ["y"]),
+    ]
+    constants = {"w": np.ones((3, 3), "float32"), "places": np.ones((3, 4, 4), "float32"), "zero": one(0)}
+    heads, turned = (1, 3, 4, 4), (1, 4, 4, 3)
+    shapes = dict.fromkeys("xsavty", heads) | {"m": (1, 3, 4, 1)}
+    if form == "mixed across heads":
+        shapes |= {"t": turned, "m": turned}
+    layers = read(nodes, {**constants, "last": np.array([-1])}, shapes)
+    product = next(layer for layer in layers if isinstance(layer, DataProduct))
+    assert product.inputs[product.values] == "v"
 
 
 def test_residual_sum_stays_a_sum():
