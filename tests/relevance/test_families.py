@@ -229,7 +229,90 @@ def test_a_constant_that_broadcasts_up_gathers_relevance():
     equal(found["x"], [2 - 2 + 12], [8 - 5 + 24])
 
 
+# normalisation, attention ---------------------------------------------------------------------------------------------
+
+
+NORMALISED = {
+    "LRN": node("LRN", "x", size=3),
+    "LayerNormalization": node("LayerNormalization", "x k k"),
+    "InstanceNormalization": node("InstanceNormalization", "x k k"),
+    "RMSNormalization": node("RMSNormalization", "x k"),
+    "SimplifiedLayerNormalization": node("SimplifiedLayerNormalization", "x k"),
+}
+
+
+@pytest.mark.parametrize("operation", NORMALISED)
+def test_normalisation_is_passed_by(operation):
+    random = np.random.default_rng(0)
+    x, y, r = (random.normal(size=(1, 2, 3, 2)) for _ in range(3))
+    found, booked, _ = shared([NORMALISED[operation]], {"x": x, "y": y}, r, constants={"k": array(2, -3)[0]}, opset=23)
+    np.testing.assert_allclose(found["x"], r)
+    assert not booked.any()
+
+
+def test_the_gradient_of_a_layer_normalisation():
+    """By hand, for x of two elements: n = ±d / √(d² + ε) with d half their difference."""
+    x, r, scale, epsilon = array(3.0, 1.0), array(5.0, 7.0), np.array([2.0, -1.0]), 0.25
+    nodes = [node("LayerNormalization", "x scale shift", epsilon=epsilon)]
+    values, constants = {"x": x, "y": x}, {"scale": scale, "shift": np.array([1.0, 1.0])}
+    found, _, _ = shared(nodes, values, r, rule="gradient", constants=constants)
+    slope = 0.5 * epsilon / (1 + epsilon) ** 1.5 * (5.0 * 2.0 + 7.0 * 1.0)  # ∂n/∂d = ε / (d² + ε)^(3/2), d = 1
+    equal(found["x"], slope, -slope)
+
+
+def test_the_gradient_of_a_softmax():
+    """(diag y − y yᵀ) r, for every row."""
+    y, r = np.array([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]]), np.array([[1.0, -2, 3], [4, 5, -6]])
+    found, _, _ = shared([node("Softmax", "x", axis=1)], {"x": np.log(y), "y": y}, r, rule="gradient")
+    for place in (0, 1):
+        jacobian = np.diag(y[place]) - np.outer(y[place], y[place])
+        np.testing.assert_allclose(found["x"][place], jacobian @ r[place], atol=1e-12)
+
+
+def test_a_softmax_that_is_no_weight_is_passed_by():
+    y = array(0.25, 0.75)
+    found, booked, _ = shared([node("Softmax", "x", axis=1)], {"x": np.log(y), "y": y}, array(3, 5))
+    equal(found["x"], 3, 5)
+    assert not booked.any()
+
+
 # moving ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mask", ["constant", "data"])
+def test_where_gives_back_to_the_branch_taken(mask):
+    a, c, chosen = array(1, 2, 3), array(4, 5, 6), np.array([[True, False, True]])
+    values = {"a": a, "c": c, "y": np.where(chosen, a, c)}
+    if mask == "constant":
+        found, booked, _ = shared([node("Where", "t a c")], values, array(1, 10, 100), constants={"t": chosen})
+    else:
+        nodes, values = [node("Less", "a c", "t"), node("Where", "t a c")], {**values, "t": chosen}
+        found, booked, _ = shared(nodes, values, array(1, 10, 100))
+    equal(found["a"], 1, 0, 100)
+    equal(found["c"], 0, 10, 0)
+    assert not booked.any()
+
+
+def test_what_where_takes_from_a_constant_is_booked():
+    a, chosen = np.array([[[1.0], [2.0]]]), np.array([[True, False, True]])
+    y = np.where(chosen, a, 7.0)
+    found, booked, _ = shared(
+        [node("Where", "t a k")],
+        {"a": a, "y": y},
+        np.array([[[1.0, 10, 100], [1000, 10000, 100000]]]),
+        constants={"t": chosen, "k": np.array(7.0)},
+    )
+    equal(found["a"], [101], [101000])
+    np.testing.assert_allclose(booked, [0, 10010, 0])
+
+
+def test_what_arrives_at_a_comparison_is_lost():
+    a, c = array(1, 5), array(2, 4)
+    nodes, values = [node("Greater", "a c", "t"), node("Cast", "t", to=1)], {"a": a, "c": c, "y": array(0, 1)}
+    found, booked, _ = shared(nodes, {**values, "t": np.array([[False, True]])}, array(3, 5))
+    assert not found["a"].any()
+    assert not found["c"].any()
+    np.testing.assert_allclose(booked, [0, 0, 8])
 
 
 def test_padding_books_its_frame():

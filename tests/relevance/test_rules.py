@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -109,15 +111,16 @@ def test_convolution(rule, geometry, groups, ins, outs, signed, biases, seed):
 
 
 @pytest.mark.parametrize("rule", RULES)
-@settings(max_examples=10)
-@given(geometry=geometries(rank=2), groups=st.sampled_from([1, 2]), seed=st.integers(0, 2**32 - 1))
-def test_transposed_convolution(rule, geometry, groups, seed):
+@settings(max_examples=15)
+@given(geometry=geometries(), groups=st.sampled_from([1, 2]), biases=st.booleans(), seed=st.integers(0, 2**32 - 1))
+def test_transposed_convolution(rule, geometry, groups, biases, seed):
     random = np.random.default_rng(seed)
     weights = random.normal(size=(2 * groups, 2, *geometry.kernel))  # from 2·groups channels up to 2·groups
+    bias = random.normal(size=2 * groups)
     x = random.normal(size=(1, 2 * groups, *geometry.output))
     node = helper.make_node(
         "ConvTranspose",
-        ["x", "w"],
+        ["x", "w", "b"],
         ["y"],
         strides=geometry.strides,
         dilations=geometry.dilations,
@@ -125,10 +128,11 @@ def test_transposed_convolution(rule, geometry, groups, seed):
         group=groups,
     )
     shapes = {"x": x.shape, "y": (1, 2 * groups, *geometry.size)}
-    layers = single.read_node(node, {"x": x.shape}, {"w": weights}, shapes)
+    layers = single.read_node(node, {"x": x.shape}, {"w": weights, "b": bias}, shapes)
     net = single.network_of(layers, shapes, "x")
     matrix = dense.convolution(weights, groups, geometry).T
-    check(net, rule, x, matrix, np.zeros(matrix.shape[1]), (x - 1, x + 1), True, seed)
+    b = np.repeat(bias, int(np.prod(geometry.size)))
+    check(net, rule, x, matrix, b, (x - 1, x + 1), biases, seed)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -185,6 +189,126 @@ def test_average_pool(rule, geometry, include, seed):
     # weights are kept in float32, as onnxruntime has them
     matrix = np.where(matrix > 0, np.float32(matrix).astype(float), 0)
     check(net, rule, x, matrix, np.zeros(matrix.shape[1]), (x - 1, x + 1), True, seed)
+
+
+@pytest.mark.parametrize("rule", FIXED)
+@pytest.mark.parametrize("operation", ["ReduceMean", "ReduceSum", "GlobalAveragePool"])
+@settings(max_examples=8)
+@given(axes=st.sampled_from([(1,), (2, 3), (1, 3)]), keep=st.booleans(), seed=st.integers(0, 2**32 - 1))
+def test_reduction(rule, operation, axes, keep, seed):
+    """A mean over whole axes is the matrix that has 1/n wherever an element is one of the n of an output."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(1, 2, 3, 4))
+    if operation == "GlobalAveragePool":
+        axes, keep = (2, 3), True
+        node = helper.make_node(operation, ["x"], ["y"])
+    else:
+        node = helper.make_node(operation, ["x"], ["y"], axes=axes, keepdims=int(keep))
+    weight = 1.0 if operation == "ReduceSum" else 1 / np.prod([x.shape[axis] for axis in axes])
+    groups = np.indices(x.shape)
+    groups[list(axes)] = 0
+    _, owner = np.unique(groups.reshape(4, -1), axis=1, return_inverse=True)
+    matrix = (owner[:, None] == np.arange(owner.max() + 1)) * float(np.float32(weight))
+    y = (x.reshape(-1) @ matrix).reshape(x.sum(axis=axes, keepdims=keep).shape)
+    layers = single.read_node(node, {"x": x.shape}, {}, {"x": x.shape, "y": y.shape}, opset=11)
+    net = single.network_of(layers, {"x": x.shape, "y": y.shape}, "x")
+    check(net, rule, x, matrix, np.zeros(matrix.shape[1]), (x - 1, x + 1), True, seed)
+
+
+@pytest.mark.parametrize("operation", ["MaxPool", "GlobalMaxPool"])
+@pytest.mark.parametrize("rule", ["proportional", "winner"])
+@settings(max_examples=25)
+@given(geometry=geometries(), signed=st.booleans(), ties=st.booleans(), seed=st.integers(0, 2**32 - 1))
+def test_max_pool(rule, operation, geometry, signed, ties, seed):
+    """In proportion a window shares like its sum; else the first of its largest elements takes all."""
+    random = np.random.default_rng(seed)
+    if operation == "GlobalMaxPool":
+        size, axes = geometry.size, len(geometry.size)
+        geometry = dense.Geometry(size, size, (1,) * axes, (1,) * axes, (0,) * 2 * axes)
+    x = random.integers(-2, 3, (1, 2, *geometry.size)) * 1.0 if ties else random.normal(size=(1, 2, *geometry.size))
+    x = x if signed else np.abs(x)
+    matrix = dense.window_average(2, geometry, None)
+    if not matrix.any(0).all():  # a window that lies in the frame alone has no largest element
+        return
+    flat, r = x.reshape(-1), random.normal(size=matrix.shape[1])
+    largest = np.where(matrix > 0, flat[:, None], -np.inf)
+    if rule == "winner":
+        expected = np.zeros(flat.shape)
+        np.add.at(expected, largest.argmax(0), r)
+    else:
+        expected = by_hand(rule, flat, matrix, np.zeros(len(r)), r, flat, flat)
+    window = {"strides": geometry.strides, "dilations": geometry.dilations, "pads": geometry.pads}
+    attributes = {"kernel_shape": geometry.kernel, **window} if operation == "MaxPool" else {}
+    shapes = {"x": x.shape, "y": (1, 2, *geometry.output)}
+    node = helper.make_node(operation, ["x"], ["y"], **attributes)
+    net = single.network_of(single.read_node(node, {"x": x.shape}, {}, shapes), shapes, "x")
+    activations = {"x": x, "y": largest.max(0).reshape(shapes["y"])}
+    found, _ = single.relevance(net, single.named(rule), activations, r.reshape(shapes["y"]))
+    np.testing.assert_allclose(found.reshape(-1), expected, atol=1e-9 * max(1, np.abs(expected).max()))
+
+
+BY_DATA = tuple(rule for rule in RULES if rule != "zB")
+
+
+def products(draw_from, seed):
+    """Return weights a and values v of a product, the shapes of which broadcast."""
+    shapes, signed = draw_from
+    random = np.random.default_rng(seed)
+    a, v = (random.normal(size=shape) for shape in shapes)
+    return (a if signed else np.abs(a)), v
+
+
+SHAPES = (
+    ((1, 2, 3, 4), (1, 2, 4, 5)),
+    ((1, 3, 4), (1, 4, 2)),
+    ((1, 1, 3, 4), (1, 2, 4, 2)),
+    ((1, 2, 3, 4), (1, 1, 4, 2)),
+)
+
+
+@pytest.mark.parametrize("rule", BY_DATA)
+@pytest.mark.parametrize("values_first", [False, True])
+@settings(max_examples=10)
+@given(kind=st.tuples(st.sampled_from(SHAPES), st.booleans()), seed=st.integers(0, 2**32 - 1))
+def test_values_of_attention(rule, values_first, kind, seed):
+    """A V is the matrix of its own columns: what it makes of each element of V alone, A being held fixed."""
+    a, v = products(kind, seed)
+    operands = (np.swapaxes(v, -1, -2), np.swapaxes(a, -1, -2)) if values_first else (a, v)
+    check_product(rule, operands, int(not values_first), seed)
+
+
+def check_product(rule, operands, place, seed, *, halves=False):
+    """Compare the relevance of one factor of a product with the twin; ``halves`` where nothing says which is which."""
+    x, y = operands[place], operands[0] @ operands[1]
+    columns = []
+    for index in range(x.size):
+        alone = (np.arange(x.size) == index).astype(float).reshape(x.shape)
+        columns.append((alone @ operands[1] if place == 0 else operands[0] @ alone).reshape(-1))
+    matrix = np.stack(columns)
+    shapes = {"a": operands[0].shape, "b": operands[1].shape, "y": y.shape}
+    (layer,) = single.read_node(helper.make_node("MatMul", ["a", "b"], ["y"]), shapes, {}, shapes)
+    layer = layer if halves else replace(layer, values=place)
+    net = single.network_of([layer], shapes, "ab"[place])
+    random = np.random.default_rng(seed)
+    r = np.abs(random.normal(size=y.shape)) if seed % 2 else random.normal(size=y.shape)
+    expected = dense.rule(rule, x.reshape(-1), matrix, np.zeros(y.size), r.reshape(-1), x, x)
+    if halves and rule != "gradient":
+        expected = expected / 2
+    activations = {"a": operands[0], "b": operands[1], "y": y}
+    found, booked = single.relevance(net, single.named(rule), activations, r, closes=not halves and rule != "gradient")
+    scale = max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(found.reshape(-1), expected, atol=1e-9 * scale, rtol=1e-9)
+    assert not booked[:2].any()
+    assert rule not in POSITIVE or not seed % 2 or (found >= 0).all()
+
+
+@pytest.mark.parametrize("rule", BY_DATA)
+@pytest.mark.parametrize("place", [0, 1])
+@settings(max_examples=8)
+@given(kind=st.tuples(st.sampled_from(SHAPES), st.just(True)), seed=st.integers(0, 2**32 - 1))
+def test_product_of_two_signals(rule, place, kind, seed):
+    """Either factor gets half of the relevance by the rule, the other being held fixed; derivatives are whole."""
+    check_product(rule, products(kind, seed), place, seed, halves=True)
 
 
 @pytest.mark.parametrize("rule", FIXED)
