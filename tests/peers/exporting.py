@@ -17,6 +17,7 @@ def export(classifier: Classifier, path: Path) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", "Constant folding|ONNX export mode", UserWarning)
         torch.onnx.export(
             module,
             (torch.zeros(classifier.shape),),
