@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor
 
+from heatcli import runtime
 from heatcli.errors import UnreadableModel
 
 OTHERS: dict[int, str] = {
@@ -27,7 +27,7 @@ def lift(model: onnx.ModelProto, folder: Path) -> str | None:
     Constants outside the file are read from ``folder``. Raises UnreadableModel where one cannot be.
     """
     found: set[int] = set()
-    for graph in graphs(model.graph):
+    for graph in runtime.graphs(model.graph):
         for entry in graph.initializer:
             found |= _lifted(entry, folder)
         for info in (*graph.input, *graph.output, *graph.value_info):
@@ -43,15 +43,6 @@ def lift(model: onnx.ModelProto, folder: Path) -> str | None:
                     found.add(attribute.i)
                     attribute.i = TensorProto.FLOAT
     return " and ".join(sorted(OTHERS[kind] for kind in found)) or None
-
-
-def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """Yield ``graph`` and every graph inside its nodes."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from graphs(inner)
 
 
 def _lifted(tensor: onnx.TensorProto, folder: Path) -> set[int]:

@@ -38,17 +38,31 @@ def detach(model: onnx.ModelProto) -> dict[str, Array]:
 
 
 def fetch(model: onnx.ModelProto, folder: Path) -> dict[str, Array]:
-    """Read the constants that ``model`` says lie in a file in ``folder``; their entries become placeholders."""
+    """Read the constants that ``model`` says lie in a file in ``folder``; their entries become placeholders.
+
+    Those of inner graphs, whose values cannot be given with a session, are put into the model itself.
+    """
     weights: dict[str, Array] = {}
-    for entry in model.graph.initializer:
-        if entry.data_location != TensorProto.EXTERNAL:
-            continue
-        told = {item.key: item.value for item in entry.external_data}
-        dtype = helper.tensor_dtype_to_np_dtype(entry.data_type)
-        if entry.data_type not in PLAIN:
-            raise UnreadableModel(f"the constant {entry.name} has a type ({dtype}) that is not supported")
-        place = int(told.get("offset", 0))
-        flat = np.fromfile(folder / told["location"], dtype, math.prod(entry.dims), offset=place)
-        weights[entry.name] = flat.reshape(tuple(entry.dims))
+    outer, *inner = runtime.graphs(model.graph)
+    for entry in _outside(outer):
+        weights[entry.name] = _value(entry, folder)
         entry.CopyFrom(runtime.placeholder(entry.name, weights[entry.name]))
+    for graph in inner:
+        for entry in _outside(graph):
+            entry.CopyFrom(numpy_helper.from_array(_value(entry, folder), entry.name))
     return weights
+
+
+def _outside(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
+    """Return the constants whose values lie in a file."""
+    return [entry for entry in graph.initializer if entry.data_location == TensorProto.EXTERNAL]
+
+
+def _value(entry: onnx.TensorProto, folder: Path) -> Array:
+    """Read the value of a constant from the file in ``folder``."""
+    told = {item.key: item.value for item in entry.external_data}
+    dtype = helper.tensor_dtype_to_np_dtype(entry.data_type)
+    if entry.data_type not in PLAIN:
+        raise UnreadableModel(f"the constant {entry.name} has a type ({dtype}) that is not supported")
+    flat = np.fromfile(folder / told["location"], dtype, math.prod(entry.dims), offset=int(told.get("offset", 0)))
+    return flat.reshape(tuple(entry.dims))
