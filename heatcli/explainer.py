@@ -339,8 +339,9 @@ def load(
     ``channels`` and ``layout`` override single facts of it. ``labels`` is a file or a list. ``range`` gives the bounds
     of the network input for z^B where no preprocessing says them. ``threads`` bounds onnxruntime; ``precision`` is that
     of the relevance pass. ``engine`` is numpy, or compiled: the relevance pass is written as ONNX nodes too, and
-    onnxruntime runs both; ``provider`` is what onnxruntime runs on. Raises ModelError where the model cannot be used,
-    UsageError where an option does not fit.
+    onnxruntime runs both; ``provider`` is what onnxruntime runs on. A network that cannot be read into layers loads
+    too: the methods that need layers refuse it. Raises ModelError where the model cannot be used, UsageError where an
+    option does not fit.
     """
     if not isinstance(model, str | Path):
         raise UsageError(f"the model must be the path of an .onnx file, not {type(model).__name__}")

@@ -4,9 +4,9 @@ Zeiler & Fergus, Visualizing and understanding convolutional networks, ECCV 2014
 
     R(p) = mean over the windows W that cover pixel p of  f(x) − f(x with W replaced by a reference value)
 
-The network is only run, never taken apart, so it may be made of anything. Every run takes one input, and as many runs
-go on at the same time as there are cores: on them batches were measured to be no faster (GoogLeNet on two cores: 23 ms
-a window either way), and a network whose batch axis is said to be open often fails beyond one, or answers otherwise.
+The network is only run, never taken apart, so it may be made of anything. Every run takes one input, and several runs
+go on at the same time, one a core: batches were measured to be no faster (GoogLeNet on two cores: 22 to 23 ms a window
+either way), and many a network whose batch axis is said to be open fails beyond one.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ Array = np.ndarray
 
 STEPS = 14
 """So many windows, about, lie along each side of a picture, and the square of it along a row."""
+ABREAST = 8
+"""So many runs, at most, go on at the same time: each holds the activations of one input."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,10 @@ class Occlusion:
         self.signed = choice.method.signed
         self.reference = reference(network.input, bounds)
         self.notes = notes(windows, window=choice.window, bounds=bounds)
-        self._workers = threads or cores()
-        self._forward = Forward(network, threads=1, provider=provider)
+        threads = threads or cores()
+        self._abreast = min(threads, ABREAST)
+        # Every run works in the thread that asks for it, and those that are left over help all of them.
+        self._forward = Forward(network, threads=threads - self._abreast + 1, provider=provider)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -161,7 +165,7 @@ class Occlusion:
             return answer[logits].reshape(-1)[indices].astype(np.float64)
 
         places = windows.places()
-        with ThreadPoolExecutor(self._workers) as executor:
+        with ThreadPoolExecutor(self._abreast) as executor:
             without = np.stack(list(executor.map(scores, places)))
         if not np.isfinite(without).all():
             raise HeatcliError("the network's scores are not finite where a window is hidden; try another --window")
