@@ -62,9 +62,13 @@ class UnsupportedNode:
 
 
 class UnsupportedModel(ModelError):
-    """The graph holds operations that heatcli cannot explain; ``nodes`` lists every one."""
+    """The graph holds operations that heatcli cannot explain; ``nodes`` lists every one.
 
-    def __init__(self, message: str, nodes: tuple[UnsupportedNode, ...] = ()) -> None:
-        """Keep the unsupported ``nodes`` beside the message."""
-        super().__init__(message)
-        self.nodes = nodes
+    ``hint`` says what else is to know, such as what can be done all the same: the last line of the error, below
+    its ``message``.
+    """
+
+    def __init__(self, message: str, nodes: tuple[UnsupportedNode, ...] = (), hint: str = "") -> None:
+        """Keep the unsupported ``nodes`` and the ``hint`` beside the message."""
+        super().__init__(f"{message}\n{hint}" if hint else message)
+        self.message, self.nodes, self.hint = message, nodes, hint

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heatcli import methods, network
+from heatcli import network
+from heatcli.choosing import Choice, choose, one_of
 from heatcli.errors import PictureError, UsageError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
 from heatcli.inputs import Bounds, Picture, Range, prepare, range_of
@@ -23,12 +24,13 @@ from heatcli.known.registry import labels as known_labels
 from heatcli.known.registry import recognise
 from heatcli.network import file
 from heatcli.network.layers import Network
+from heatcli.occlusion import Occlusion, Windows, windows_on
 from heatcli.pictures import preprocessing
 from heatcli.pictures.facts import from_known
 from heatcli.pictures.labels import labels_from_metadata, read_labels
 from heatcli.pictures.layouts import form_of
 from heatcli.pictures.preprocessing import Preprocessing
-from heatcli.planning import ENGINES, Choice, Plan, rules_for
+from heatcli.planning import ENGINES, Plan, nothing, rules_for
 from heatcli.relevance.bounds import bounded_inputs
 from heatcli.runtime import providers
 from heatcli.targets import probabilities, ranked, wanted
@@ -63,15 +65,15 @@ class Explainer:
         ``activation`` is what makes probabilities of a network that ends in logits: softmax or sigmoid. ``engine`` is
         numpy or compiled, ``provider`` what onnxruntime runs on, such as cpu or cuda.
         """
-        _known("engine", engine, tuple(ENGINES))
+        one_of("engine", engine, tuple(ENGINES))
         providers(provider)
-        _known("activation", activation, ("softmax", "sigmoid"))
-        _known("precision", precision, tuple(PRECISIONS))
+        one_of("activation", activation, ("softmax", "sigmoid"))
+        one_of("precision", precision, tuple(PRECISIONS))
         self.network, self.model, self.preprocessing, self.labels = network, model, preprocessing, labels
         self.notes = (*network.notes, *notes)
         self.range, self.threads, self.precision, self.activation = range, threads, precision, activation
         self.engine, self.provider = engine, provider
-        self._plan: tuple[tuple[Any, ...], Plan] | None = None
+        self._plan: tuple[tuple[Any, ...], Plan | Occlusion] | None = None
         self._lock = threading.Lock()
 
     def explain(
@@ -86,14 +88,16 @@ class Explainer:
         pool: str | None = None,
         biases: str = "neurons",
         evidence: str = "logit",
+        window: int | None = None,
         layers: bool = False,
     ) -> Explanation:
         """Explain why the network gives ``picture`` the score of class ``target``.
 
         ``picture`` is a path, a file, bytes, a PIL image, or an array that is already the network input, with or
         without the batch axis. ``target`` is ``"top"``, a class index or a label. Settings, as on the command line:
-        ``method``, ``input_rule``, ``rules``, ``range``, ``pool``, ``biases``, ``evidence``, ``layers``.
-        Raises PictureError for a picture that cannot be read and UsageError for a setting that does not fit.
+        ``method``, ``input_rule``, ``rules``, ``range``, ``pool``, ``biases``, ``evidence``, ``window``, ``layers``.
+        Raises PictureError for a picture that cannot be read, UsageError for a setting that does not fit, and
+        UnsupportedModel where the method needs layers and the network could not be read into any.
         """
         explanations = self.explain_targets(
             picture,
@@ -105,6 +109,7 @@ class Explainer:
             pool=pool,
             biases=biases,
             evidence=evidence,
+            window=window,
             layers=layers,
         )
         if len(explanations) != 1:
@@ -128,13 +133,24 @@ class Explainer:
         pool: str | None = None,
         biases: str = "neurons",
         evidence: str = "logit",
+        window: int | None = None,
         layers: bool = False,
+        advance: Callable[[], None] = nothing,
     ) -> list[Explanation]:
         """Explain several classes of one picture with one forward pass; ``"top-K"`` among ``targets`` stands for K.
 
-        With ``layers`` an explanation keeps the relevance of every layer's output too.
+        With ``layers`` an explanation keeps the relevance of every layer's output too. ``advance`` is called after each
+        of the method's ``steps``.
         """
-        choice = _choice(method, input_rule, rules, pool, biases, evidence)
+        choice = self._choose(
+            method,
+            input_rule=input_rule,
+            rules=rules,
+            pool=pool,
+            biases=biases,
+            evidence=evidence,
+            window=window,
+        )
         given = self.range if range is None else range
         prepared = prepare(picture, self.network.input, self.preprocessing, given)
         plan = self._plan_for(choice, prepared.bounds)
@@ -153,18 +169,14 @@ class Explainer:
         top = tuple(self._class(int(index), scores, chances) for index in np.argsort(-scores, kind="stable")[:5])
         settings = {
             "method": method,
-            "input_rule": plan.input_rule,
-            "rules": list(choice.rules),
+            **plan.settings,
             "range": _plain(prepared.bounds),
-            "pool": pool or plan.method.composite.pool.name,
-            "biases": biases,
-            "evidence": evidence,
             "precision": self.precision,
         }
         explained = [self._class(index, scores, chances) for index in dict.fromkeys(ranked(asked, scores))]
         begun = time.perf_counter()
         kept: list[dict[str, Array]] | None = [] if layers else None
-        walked = plan.walk(activations, prepared.x, explained, kept)
+        walked = plan.walk(activations, prepared.x, explained, kept, advance)
         seconds["relevance"] = (time.perf_counter() - begun) / len(explained)
         explanations = []
         for place, (entry, (relevance, ledger, warnings)) in enumerate(zip(explained, walked, strict=True)):
@@ -187,6 +199,7 @@ class Explainer:
                     placement=prepared.placement,
                     seconds=dict(seconds),
                     warnings=warnings,
+                    notes=plan.notes,
                     layers=kept[place] if kept is not None else None,
                 )
             )
@@ -213,13 +226,11 @@ class Explainer:
         """
         from heatcli.exporting import write_explainer
 
-        choice = _choice(method, input_rule, rules, pool, biases, evidence)
+        choice = self._choose(method, input_rule=input_rule, rules=rules, pool=pool, biases=biases, evidence=evidence)
         given = self.range if range is None else range
         known = self.preprocessing.bounds() if self.preprocessing else None
         bounds = known if given is None else range_of(given, self.network.input)
         plan = Plan(self.network, choice, bounds, activation=self.activation, threads=self.threads)
-        layout = self.preprocessing.layout if self.preprocessing else self.network.input.layout
-        size = self.preprocessing.size if self.preprocessing else None
         settings = {
             "method": method,
             "input_rule": plan.input_rule,
@@ -231,7 +242,7 @@ class Explainer:
             "labels": self.labels,
             "model_sha256": self.model.sha256,
         }
-        return write_explainer(plan, bounds, form_of(self.network.input.shape, layout, size), settings, Path(path))
+        return write_explainer(plan, bounds, form_of(*self._arrangement()), settings, Path(path))
 
     def explain_many(self, pictures: Iterable[Picture], **settings: Any) -> Iterator[Explanation]:
         """Explain one picture after the other, in order, holding one at a time; settings as for ``explain``."""
@@ -247,28 +258,51 @@ class Explainer:
         rules: Sequence[str] = (),
         pool: str | None = None,
     ) -> dict[str, str]:
-        """Return the name of the rule that every layer would get for a picture, by layer name."""
+        """Return the name of the rule that every layer would get for a picture, by layer name; none in occlusion."""
         known = self.preprocessing is not None or self.range is not None
-        choice = Choice(methods.named(method), input_rule, tuple(rules), pool)
+        choice = self._choose(method, input_rule=input_rule, rules=rules, pool=pool)
+        if choice.method.composite is None:
+            return {}
         assigned = rules_for(self.network, choice, bounded=known and bounded_inputs(self.network) is not None)
         return {name: rule.name for name, rule in assigned.items()}
 
-    def _plan_for(self, choice: Choice, bounds: Bounds | None) -> Plan:
+    def steps(self, *, method: str = "deep-taylor", window: int | None = None) -> int:
+        """Return in how many steps a picture is explained: the number of windows in occlusion, else 1."""
+        choice = self._choose(method, window=window)
+        return len(self._windows(choice).places()) if choice.method.composite is None else 1
+
+    def _plan_for(self, choice: Choice, bounds: Bounds | None) -> Plan | Occlusion:
         """Return the plan of ``choice``; one is kept, since it holds a session and the split weights."""
         key = (choice, None if bounds is None else tuple(bound.tobytes() for bound in bounds))
         with self._lock:
             if self._plan is None or self._plan[0] != key:
-                plan = ENGINES[self.engine](
-                    self.network,
-                    choice,
-                    bounds,
-                    activation=self.activation,
-                    threads=self.threads,
-                    provider=self.provider,
-                    dtype=PRECISIONS[self.precision],
-                )
-                self._plan = (key, plan)
+                self._plan = (key, self._planned(choice, bounds))
             return self._plan[1]
+
+    def _planned(self, choice: Choice, bounds: Bounds | None) -> Plan | Occlusion:
+        """Return what explains pictures by ``choice``: rules through the layers, or windows over the input."""
+        running: dict[str, Any] = {"threads": self.threads, "provider": self.provider}
+        if choice.method.composite is None:
+            return Occlusion(self.network, choice, bounds, self._windows(choice), **running)
+        dtype = PRECISIONS[self.precision]
+        return ENGINES[self.engine](self.network, choice, bounds, activation=self.activation, dtype=dtype, **running)
+
+    def _windows(self, choice: Choice) -> Windows:
+        return windows_on(*self._arrangement(), choice.window)
+
+    def _arrangement(self) -> tuple[tuple[int, ...], str, tuple[int, int] | None]:
+        """Return the input's shape, how a picture lies in it, and the picture's (height, width) where it is known."""
+        settled, spec = self.preprocessing, self.network.input
+        return spec.shape, settled.layout if settled else spec.layout, settled.size if settled else None
+
+    def _choose(self, method: str, **settings: Any) -> Choice:
+        """Return what the user settled; raises UsageError for what does not fit, UnsupportedModel where layers lack."""
+        choice = choose(method, **settings)
+        if choice.method.composite is not None:
+            self.network.require_layers()
+        elif self.engine != "numpy":
+            raise UsageError(f"--engine {self.engine} does not go with {method}, which runs the network as it is")
+        return choice
 
     def _class(self, index: int, scores: Array, chances: Array) -> ClassScore:
         label = self.labels[index] if self.labels else None
@@ -305,8 +339,9 @@ def load(
     ``channels`` and ``layout`` override single facts of it. ``labels`` is a file or a list. ``range`` gives the bounds
     of the network input for z^B where no preprocessing says them. ``threads`` bounds onnxruntime; ``precision`` is that
     of the relevance pass. ``engine`` is numpy, or compiled: the relevance pass is written as ONNX nodes too, and
-    onnxruntime runs both; ``provider`` is what onnxruntime runs on. Raises ModelError where the model cannot be used,
-    UsageError where an option does not fit.
+    onnxruntime runs both; ``provider`` is what onnxruntime runs on. A network that cannot be read into layers loads
+    too: the methods that need layers refuse it. Raises ModelError where the model cannot be used, UsageError where an
+    option does not fit.
     """
     if not isinstance(model, str | Path):
         raise UsageError(f"the model must be the path of an .onnx file, not {type(model).__name__}")
@@ -373,20 +408,3 @@ def _labels(labels: str | Path | Sequence[str] | None, model: Path, classes: int
 def _plain(bounds: Bounds | None) -> list[list[float]] | None:
     """Return the range for the record, one number or one a channel."""
     return None if bounds is None else [[float(value) for value in bound.reshape(-1)[:8]] for bound in bounds]
-
-
-def _choice(
-    method: str, input_rule: str | None, rules: Sequence[str], pool: str | None, biases: str, evidence: str
-) -> Choice:
-    """Return what the user settled about a method; raises UsageError for what is not known or does not go together."""
-    chosen = methods.named(method)
-    _known("biases", biases, ("neurons", "ignore"))
-    _known("evidence", evidence, ("logit", "one", "probability"))
-    if evidence != "logit" and not chosen.conserves:
-        raise UsageError(f"--evidence does not go with {method}, which shares nothing out")
-    return Choice(chosen, input_rule, (rules,) if isinstance(rules, str) else tuple(rules), pool, biases, evidence)
-
-
-def _known(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise UsageError(f"unknown value '{value}' for {option}; known: {', '.join(known)}")

@@ -38,7 +38,8 @@ class Explanation:
     """The relevance of every input element for one class of one picture.
 
     ``relevance`` has the network input's own shape without the batch axis, (C, H, W) for an NCHW network, float32.
-    ``layers`` holds the relevance of every layer's output by name, where that was asked for.
+    ``layers`` holds the relevance of every layer's output by name, where that was asked for; ``notes`` says what the
+    method assumed, ``warnings`` what speaks against trusting the map.
     """
 
     relevance: np.ndarray
@@ -58,6 +59,7 @@ class Explanation:
     placement: Placement | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     layers: dict[str, np.ndarray] | None = None
 
     def __repr__(self) -> str:

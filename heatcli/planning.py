@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from heatcli import runtime
+from heatcli.choosing import Choice
 from heatcli.compiling import Compiled, compile_walk, open_compiled
 from heatcli.errors import HeatcliError, UsageError
 from heatcli.explanation import ClassScore
 from heatcli.forward import Forward
-from heatcli.methods import Method
 from heatcli.network.layers import Network
 from heatcli.pictures.layouts import Form
 from heatcli.relevance.bounds import bounded_inputs, first_layers
@@ -30,18 +30,12 @@ Bounds = tuple[Array, Array]
 
 LOST_SHARE, BIAS_SHARE, MISSING_SHARE = 0.05, 0.5, 1e-3
 """From which share of relevance on, lost, drawn by biases or unaccounted for, an explanation carries a warning."""
+OCCLUDING = ("window", "stride", "reference")
+"""What is on record about occlusion, and nothing in other methods."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What the user settles about a method; ``rules`` are overrides PATTERN=RULE, ``evidence`` what is shared out."""
-
-    method: Method
-    input_rule: str | None = None
-    rules: tuple[str, ...] = ()
-    pool: str | None = None
-    biases: str = "neurons"
-    evidence: str = "logit"
+def nothing() -> None:
+    """Do nothing: what is called after every step where nobody watches."""
 
 
 class Plan:
@@ -65,7 +59,9 @@ class Plan:
         if not choice.method.conserves and choice.biases != "neurons":
             raise UsageError(f"--biases does not go with {choice.method.name}, which shares nothing out")
         self.network, self.method, self.evidence, self.activation = network, choice.method, choice.evidence, activation
+        self.choice = choice
         self.warnings: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
         inputs = bounded_inputs(network)
         rules = rules_for(network, choice, bounded=True)
         if any(rule.needs_range for rule in rules.values()) and (bounds is None or inputs is None):
@@ -92,6 +88,19 @@ class Plan:
         """The name of the rule at the first linear layer."""
         first = first_layers(self.network) or [layer.name for layer in self.network.layers if layer.family == "linear"]
         return self.rules[first[0]].name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What is on record about the method, in types that JSON has."""
+        choice = self.choice
+        return {
+            "input_rule": self.input_rule,
+            "rules": list(choice.rules),
+            "pool": choice.pool or choice.composite.pool.name,
+            "biases": choice.biases,
+            "evidence": choice.evidence,
+            **dict.fromkeys(OCCLUDING),
+        }
 
     def _prepare(self, threads: int | None, provider: str, dtype: type[np.floating]) -> None:
         self._propagator = Propagator(self.assignment, dtype)
@@ -122,10 +131,12 @@ class Plan:
         x: Array,
         explained: Sequence[ClassScore],
         kept: list[dict[str, Array]] | None = None,
+        advance: Callable[[], None] = nothing,  # noqa: ARG002 - a walk is one step
     ) -> list[Walked]:
         """Return for every class to explain the relevance of ``x``, its account, and what the user must be told.
 
         To ``kept``, if given, goes what arrived at every layer's output, by name, a dictionary for every class.
+        ``advance`` is called after every step, where there are several.
         """
         starts = [start(entry, self.evidence) for entry in explained]
         put_in = starts if self.method.conserves else [1.0] * len(starts)  # a gradient starts with ∂f/∂f
@@ -206,6 +217,7 @@ class CompiledPlan(Plan):
         x: Array,  # noqa: ARG002 - the graph has seen it
         explained: Sequence[ClassScore],
         kept: list[dict[str, Array]] | None = None,
+        advance: Callable[[], None] = nothing,  # noqa: ARG002 - nothing is left to do
     ) -> list[Walked]:
         """Return what the run has found already; raises UsageError where every layer is asked for."""
         if kept is not None:
@@ -240,7 +252,7 @@ def rules_for(network: Network, choice: Choice, *, bounded: bool) -> dict[str, R
     """Return the rule of every layer under ``choice``, by layer name."""
     return assign(
         network,
-        choice.method.composite,
+        choice.composite,
         bounded=bounded,
         input_rule=choice.input_rule,
         pool=choice.pool,

@@ -5,7 +5,8 @@ onnxruntime raises half a dozen exception types without a common public base, so
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +120,32 @@ def initializer(name: str, value: Array) -> onnx.TensorProto:
     return placeholder(name, value) if value.nbytes >= LARGE else onnx.numpy_helper.from_array(value, name)
 
 
+def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """Yield ``graph`` and every graph inside it: the branches of conditions, the bodies of loops."""
+    yield graph
+    for node in graph.node:
+        for inner in _inside(node):
+            yield from graphs(inner)
+
+
+def reads(node: onnx.NodeProto) -> set[str]:
+    """Return the names of what ``node`` reads: its inputs, and what the graphs inside it take from around them."""
+    inner = (part for graph in _inside(node) for part in graph.node)
+    results = {entry.name for graph in _inside(node) for entry in graph.output}
+    return set(node.input).union(results, *map(reads, inner)) - {""}
+
+
+def _inside(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    return [graph for entry in node.attribute for graph in ([entry.g] if entry.HasField("g") else entry.graphs)]
+
+
 def prune(graph: onnx.GraphProto, names: Iterable[str]) -> None:
     """Drop nodes and constants that none of the tensors ``names`` hangs on."""
     wanted = set(names)
     kept = []
     for node in reversed(graph.node):
         if any(name in wanted for name in node.output):
-            wanted.update(node.input)
+            wanted.update(reads(node))
             kept.append(node)
     constants = [entry for entry in graph.initializer if entry.name in wanted]
     del graph.node[:], graph.initializer[:]
@@ -133,12 +153,26 @@ def prune(graph: onnx.GraphProto, names: Iterable[str]) -> None:
     graph.initializer.extend(constants)
 
 
-def run(session: ort.InferenceSession, outputs: Sequence[str], feeds: dict[str, Array]) -> list[Array]:
-    """Run ``session`` and return the named ``outputs`` as arrays; raises UnreadableModel with the reason."""
+def run(
+    session: ort.InferenceSession, outputs: Sequence[str], feeds: dict[str, Array], *, seconds: float | None = None
+) -> list[Array]:
+    """Run ``session`` and return the named ``outputs`` as arrays; raises UnreadableModel with the reason.
+
+    A run that takes longer than ``seconds`` is stopped, between two operations, and counts as one that fails.
+    """
+    options = ort.RunOptions()
+    timer = threading.Timer(seconds, setattr, (options, "terminate", True)) if seconds is not None else None
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
     try:
-        values: list[Array] = session.run(list(outputs), feeds)
+        values: list[Array] = session.run(list(outputs), feeds, options)
     except Exception as error:  # no common base, see above
-        raise UnreadableModel(f"onnxruntime cannot run the model: {reason(error)}") from error
+        why = f"it does not end within {seconds:g} s" if options.terminate else reason(error)
+        raise UnreadableModel(f"onnxruntime cannot run the model: {why}") from error
+    finally:
+        if timer is not None:
+            timer.cancel()
     return values
 
 

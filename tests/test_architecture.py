@@ -17,20 +17,25 @@ BELOW = {
     # room: the rooms it may import from, the road's order from the command line down to the layer list
     "__main__": {"cli"},
     "cli": {
-        *("batch", "describing", "explainer", "explanation", "known", "methods", "network", "pictures"),
+        *("batch", "cores", "describing", "explainer", "explanation", "known", "methods", "network", "pictures"),
         *("exporting", "relevance", "replacing", "targets"),
     },
     "batch": {"explainer", "explanation", "pictures", "replacing", "targets"},
     "describing": {"explainer", "explanation", "forward", "inputs", "pictures", "targets"},
     "explainer": {
-        *("explanation", "exporting", "inputs", "known", "methods", "network", "pictures", "planning"),
+        *("choosing", "explanation", "exporting", "inputs", "known", "network", "occlusion", "pictures", "planning"),
         *("relevance", "runtime", "targets"),
     },
     "known": {"pictures"},
     "exporting": {"compiling", "explanation", "inputs", "pictures", "planning", "replacing", "runtime", "targets"},
     "replacing": set(),
     "compiling": {"kernels", "methods", "pictures", "relevance", "runtime"},
-    "planning": {"compiling", "pictures", "runtime", "targets", "explanation", "forward", "methods", "relevance"},
+    "occlusion": {"choosing", "cores", "explanation", "forward", "pictures", "planning", "relevance"},
+    "planning": {
+        *("choosing", "compiling", "explanation", "forward", "pictures", "relevance", "runtime", "targets"),
+    },
+    "choosing": {"methods", "relevance"},
+    "cores": set(),
     "inputs": {"pictures"},
     "explanation": {"pictures", "relevance"},
     "methods": {"relevance"},
@@ -41,7 +46,7 @@ BELOW = {
     "network": {"runtime"},
     "pictures": set(),
     "runtime": set(),
-    "network.layers": set(),
+    "network.layers": {"errors"},
     "errors": set(),
     "heatcli": {"errors", "explainer", "explanation"},
 }

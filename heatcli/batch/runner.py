@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -20,6 +20,19 @@ class Outcome(Generic[ItemT, ResultT]):
     item: ItemT
     result: ResultT | None
     error: Exception | None
+
+
+class AtOnce(Executor):
+    """Does the work where it is handed in, so that an interrupt reaches the work itself."""
+
+    def submit(self, fn: Callable[..., ResultT], /, *args: Any, **kwargs: Any) -> Future[ResultT]:
+        """Call ``fn`` and return a future that is done."""
+        future: Future[ResultT] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # whatever the work raises belongs to it
+            future.set_exception(error)
+        return future
 
 
 def run(

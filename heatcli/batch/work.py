@@ -56,7 +56,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Work:
-    """All that is the same for every item of a run."""
+    """All that is the same for every item of a run; ``step`` is called after every step of the method."""
 
     explainer: Explainer
     plan: Plan
@@ -66,6 +66,7 @@ class Work:
     save: frozenset[str] = frozenset()
     layers: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    step: Callable[[], None] = lambda: None
 
     @property
     def passes(self) -> int:
@@ -101,7 +102,9 @@ class Work:
         if item.problem:
             raise PictureError(f"{item.name}: {item.problem}")
         picture = _stdin() if item.path is None else item.path
-        return self.explainer.explain_targets(picture, targets=self.targets, layers=self.layers, **self.settings)
+        return self.explainer.explain_targets(
+            picture, targets=self.targets, layers=self.layers, advance=self.step, **self.settings
+        )
 
     def write(self, item: Item, explanations: Sequence[Explanation]) -> tuple[Made, ...]:
         """Draw and write the heatmap of every explanation and what else was asked for."""
@@ -111,13 +114,13 @@ class Work:
         """Return the record of an item that could not be explained."""
         settled = self.explainer.preprocessing
         drawn = {name: getattr(self.drawing, name) for name in ("style", "colormap", "scale", "size_like")}
-        precision = {"range": None, "precision": self.explainer.precision}
+        unknown = {"range": None, "precision": self.explainer.precision, "stride": None, "reference": None}
         return records.failure(
             error,
             source=item.name,
             model=self.explainer.model,
             method=str(self.settings.get("method", "deep-taylor")),
-            settings={**precision, **self.settings, **drawn, "options": self.options},
+            settings={**unknown, **self.settings, **drawn, "options": self.options},
             preprocessing=None if item.is_tensor or settled is None else settled.record(),
         )
 

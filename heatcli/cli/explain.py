@@ -18,6 +18,7 @@ from heatcli.batch.work import Drawing, Work
 from heatcli.cli import options, unsupported, values
 from heatcli.cli.fetching import offer
 from heatcli.cli.running import Run
+from heatcli.cores import cores
 from heatcli.errors import UnsupportedModel, UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def explain(
     range_: options.Range = None,
     pool: options.PoolOption = None,
     biases: options.BiasesOption = options.Biases.NEURONS,
+    window: options.Window = None,
     preprocess: options.Preprocess = "auto",
     size: options.Size = None,
     fit: options.FitOption = None,
@@ -104,17 +106,21 @@ def explain(
         "pool": pool and pool.value,
         "biases": biases.value,
         "evidence": evidence.value,
+        "window": None if window is None else values.whole(window, "--window"),
     }
     asked = {"target": targets, **settings, **loading, "style": drawing.style, "colormap": colormap}
     asked |= {"scale": drawing.scale, "pixel_scale": loading["scale"], "size_like": drawing.size_like}
     asked |= {"save": sorted(saved), "layers": layers}
 
-    workers, threads = _threads(values.jobs(jobs), len(found.items))
+    workers, threads = _threads(None if jobs is None else values.whole(jobs, "--jobs"), len(found.items))
     offer(model)
-    explainer = _load(model, loading, threads)
-    _check_names(explainer, targets, settings)
+    try:
+        explainer = _load(model, loading, threads)
+        steps = _check_names(explainer, targets, settings)
+    except UnsupportedModel as error:
+        raise _shortened(error, model) from error
     work = Work(explainer, plan, targets, settings, drawing, saved, layers, records.plain(asked))
-    run = Run(work, json=json, show=show, fail_fast=fail_fast, quiet=quiet, verbose=verbose, debug=debug)
+    run = Run(work, steps, json=json, show=show, fail_fast=fail_fast, quiet=quiet, verbose=verbose, debug=debug)
     return run.over(found, jobs=workers, resume=resume)
 
 
@@ -144,11 +150,10 @@ def _threads(jobs: int | None, items: int) -> tuple[int, int | None]:
     Many pictures go faster side by side on a thread each than one after the other on all of them. NumPy's own threads
     are bounded through the environment, which it reads when it is imported.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jobs = max(1, min(jobs or min(cores, MOST_JOBS), items))
+    jobs = max(1, min(jobs or min(cores(), MOST_JOBS), items))
     if jobs == 1:
         return 1, None
-    each = max(1, cores // jobs)
+    each = max(1, cores() // jobs)
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ.setdefault(name, str(each))
     return jobs, each
@@ -158,18 +163,23 @@ def _load(model: str, loading: dict[str, Any], threads: int | None) -> Explainer
     """Load the model; this is where onnxruntime and NumPy are imported."""
     import heatcli
 
-    try:
-        return heatcli.load(model, **loading, threads=threads)
-    except UnsupportedModel as error:
-        if len(error.nodes) <= FEW:
-            raise
-        raise UnsupportedModel(
-            f"{unsupported.summary(error)}\n`heatcli inspect {shlex.quote(model)}` lists every node", error.nodes
-        ) from error
+    return heatcli.load(model, **loading, threads=threads)
 
 
-def _check_names(explainer: Explainer, targets: Sequence[str], settings: dict[str, Any]) -> None:
-    """Raise UsageError for a target, method or rule that is not known, before any picture is read."""
+def _shortened(error: UnsupportedModel, model: str) -> UnsupportedModel:
+    """Return ``error`` with its nodes counted by operation where they are many."""
+    if len(error.nodes) <= FEW:
+        return error
+    inspect = f"`heatcli inspect {shlex.quote(model)}` lists every node"
+    return UnsupportedModel(f"{unsupported.summary(error)}\n{inspect}", error.nodes, error.hint)
+
+
+def _check_names(explainer: Explainer, targets: Sequence[str], settings: dict[str, Any]) -> int:
+    """Return in how many steps a picture is explained.
+
+    Raises UsageError for a target, method or rule that is not known and UnsupportedModel for a method that needs
+    layers where there are none, before any picture is read.
+    """
     import numpy as np
 
     from heatcli.targets import resolve_target
@@ -177,3 +187,4 @@ def _check_names(explainer: Explainer, targets: Sequence[str], settings: dict[st
     rules = {name: settings[name] for name in ("method", "input_rule", "rules", "pool")}
     explainer.assigned_rules(**rules)
     resolve_target(targets, np.zeros(explainer.network.output.classes), explainer.labels)
+    return explainer.steps(method=settings["method"], window=settings["window"])

@@ -14,7 +14,7 @@ from heatcli.cli import options, unsupported, values
 from heatcli.cli.console import emit, stdout_console
 from heatcli.cli.fetching import offer
 from heatcli.cli.text import clean, count, shorten, shorten_middle
-from heatcli.errors import ModelError
+from heatcli.errors import ModelError, UnsupportedModel
 
 if TYPE_CHECKING:
     from heatcli.explainer import Explainer
@@ -64,11 +64,14 @@ def inspect(
     offer(model)
     try:
         explainer = heatcli.load(model, **loading)
+        explainer.network.require_layers()
     except ModelError as error:
         if not json:
             raise
         emit(json_text(unsupported.described(model, error), indent=2))
-        raise type(error)(unsupported.summary(error)) from error
+        if isinstance(error, UnsupportedModel):
+            raise UnsupportedModel(unsupported.summary(error), error.nodes, error.hint) from error
+        raise
     rules = explainer.assigned_rules(
         method=method, input_rule=input_rule, rules=tuple(rule or ()), pool=pool and pool.value
     )

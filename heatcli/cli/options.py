@@ -142,7 +142,8 @@ Method = Annotated[
     typer.Option(
         metavar="NAME",
         help="deep-taylor, sensitivity, gradient, gradient-x-input, lrp-epsilon, lrp-alpha2-beta1, "
-        "lrp-epsilon-plus-flat or lrp-epsilon-gamma-box.",
+        "lrp-epsilon-plus-flat or lrp-epsilon-gamma-box; or occlusion, which explains every network, by one run for "
+        "each place of a window.",
         autocompletion=complete.methods,
         rich_help_panel=RULES,
     ),
@@ -174,7 +175,7 @@ Range = Annotated[
         "--range",
         metavar="L,H",
         help="Lowest and highest value of the network input, for zB: -1,1, or one pair a channel: -2,2/-1,1/-1,1. "
-        "Default: black and white after preprocessing.",
+        "Default: black and white after preprocessing. Occlusion hides windows by the middle of it.",
         rich_help_panel=RULES,
     ),
 ]
@@ -192,6 +193,15 @@ BiasesOption = Annotated[
     typer.Option(
         "--biases",
         help="Positive biases draw relevance like neurons, or are left out so that the pixels get all of it.",
+        rich_help_panel=RULES,
+    ),
+]
+Window = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="With --method occlusion: side of the window that is hidden, in pixels of the network's input; the next "
+        "one lies half a window on. Default: about 1/7 of each side.",
         rich_help_panel=RULES,
     ),
 ]

@@ -6,16 +6,17 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from rich.text import Text
 
 from heatcli.batch import records, resuming
 from heatcli.batch.records import RecordFile
-from heatcli.batch.runner import Outcome
+from heatcli.batch.runner import AtOnce, Outcome
 from heatcli.batch.sources import Item, Sources
 from heatcli.batch.work import Made, Work
 from heatcli.cli import report
@@ -33,6 +34,7 @@ class Run:
     def __init__(
         self,
         work: Work,
+        steps: int,
         *,
         json: bool = False,
         show: bool = False,
@@ -41,13 +43,14 @@ class Run:
         verbose: bool = False,
         debug: bool = False,
     ) -> None:
-        """Keep the options; with ``quiet`` only errors go to stderr."""
-        self.work = work
+        """Keep the options; a picture takes so many ``steps``; with ``quiet`` only errors go to stderr."""
+        self.work, self.steps = work, steps
         self.json, self.show, self.fail_fast, self.verbose, self.debug = json, show, fail_fast, verbose, debug
         self.console, self.errors = stderr_console(quiet=quiet), stderr_console()
         self.done = 0
         self.failed: list[str] = []
         self.warnings: Counter[str] = Counter()
+        self.said: set[str] = set()
 
     def over(self, found: Sources, *, jobs: int, resume: bool) -> int:
         """Explain all items with ``jobs`` at a time and return the exit code.
@@ -64,10 +67,10 @@ class Run:
         try:
             with (
                 nullcontext() if records_path is None else RecordFile(records_path, kept) as file,
-                ThreadPoolExecutor(jobs) as executor,
-                self._bar(len(items) * self.work.passes if many else 0) as advance,
+                AtOnce() if len(items) == 1 else ThreadPoolExecutor(jobs) as executor,
+                self._bar(self.steps if len(items) == 1 else len(items) * self.work.passes) as advance,
             ):
-                for outcome in self.work.run(items, executor, ahead=2 * jobs, advance=advance):
+                for outcome in self._outcomes(items, executor, advance, ahead=2 * jobs):
                     self._take(outcome, file, many=many)
                     if outcome.error is not None and self.fail_fast:
                         break
@@ -80,9 +83,17 @@ class Run:
         self._list_failures()
         return 1 if self.failed else 0
 
+    def _outcomes(
+        self, items: Sequence[Item], executor: Executor, advance: Callable[[], None], *, ahead: int
+    ) -> Iterator[Outcome[Item, tuple[Made, ...]]]:
+        """Explain ``items``; ``advance`` is called after each, or where there is only one after each step of it."""
+        if len(items) == 1:
+            return replace(self.work, step=advance).run(items, executor, ahead=1)
+        return self.work.run(items, executor, ahead=ahead, advance=advance)
+
     def _bar(self, total: int) -> AbstractContextManager[Callable[[], None]]:
         """Return a progress bar on a terminal, if there is more than one thing to do."""
-        if total and self.console.is_terminal:
+        if total > 1 and self.console.is_terminal:
             from heatcli.cli.bars import progress
 
             return progress(total, self.console)
@@ -135,11 +146,16 @@ class Run:
             report.show(
                 outcome.result,
                 name=_name(item),
-                notes=self._notes([item] if outcome.result[0].explanation.image is not None else []),
+                notes=[
+                    *self._notes([item] if outcome.result[0].explanation.image is not None else []),
+                    *outcome.result[0].explanation.notes,
+                ],
                 console=self.console,
                 verbose=self.verbose,
                 wrote=self.json or not sys.stdout.isatty(),
             )
+        else:
+            self._say_once(outcome.result[0].explanation.notes)
         for entry in outcome.result:
             if many:
                 self.warnings.update(entry.explanation.warnings)
@@ -148,6 +164,11 @@ class Run:
             if self.show:
                 self._preview(entry)
             self._hand_over(entry)
+
+    def _say_once(self, notes: Sequence[str]) -> None:
+        """Print what a method assumed, where that has not been said of another picture."""
+        report.assumed([note for note in notes if note not in self.said], self.console)
+        self.said.update(notes)
 
     def _hand_over(self, entry: Made) -> None:
         """Put the result on stdout: the picture itself, its record, or its path."""

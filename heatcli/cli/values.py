@@ -90,12 +90,10 @@ def loading(
     }
 
 
-def jobs(text: str | None) -> int | None:
-    """Read how many pictures are explained at the same time."""
-    if text is None:
-        return None
-    if not re.fullmatch(r"\d{1,4}", text) or int(text) < 1:
-        raise UsageError(f"--jobs {text}: a whole number from 1 on is needed")
+def whole(text: str, option: str) -> int:
+    """Read a whole number from 1 on."""
+    if not re.fullmatch(r"\d{1,6}", text) or int(text) < 1:
+        raise UsageError(f"{option} {text}: a whole number from 1 on is needed")
     return int(text)
 
 

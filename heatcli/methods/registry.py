@@ -29,11 +29,12 @@ def _times_input(r: Array, x: Array) -> Array:
 class Method:
     """A way to explain: ``composite`` sends relevance (or the gradient) down, ``finish`` makes the map of it.
 
-    ``conserves`` promises an account that closes, ``signed`` that negative values can occur.
+    ``conserves`` promises an account that closes, ``signed`` that negative values can occur. Without a ``composite``
+    the method asks the network as a whole, whatever it is made of.
     """
 
     name: str
-    composite: Composite
+    composite: Composite | None
     summary: str
     conserves: bool
     signed: bool
@@ -73,6 +74,7 @@ METHODS = {
             conserves=True,
             signed=True,
         ),
+        Method("occlusion", None, "f(x) − f(x with a window replaced)", conserves=False, signed=True),
     )
 }
 

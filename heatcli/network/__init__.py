@@ -7,12 +7,16 @@ from pathlib import Path
 
 import onnx
 
-from heatcli.errors import ModelError, NotAClassifier, UnsupportedModel, UnsupportedNode
+from heatcli import runtime
+from heatcli.errors import ModelError, NotAClassifier, UnreadableModel, UnsupportedModel, UnsupportedNode
 from heatcli.network import file, head, patterns, reading
-from heatcli.network.layers import Linear, Network
+from heatcli.network.layers import Layer, Linear, Network
 from heatcli.network.simplify import Simplified, simplify
 
 __all__ = ["read"]
+
+WAY_OUT = "--method occlusion explains the model without decomposing it"
+"""What remains for a network that onnxruntime runs and heatcli cannot decompose."""
 
 
 def read(
@@ -26,37 +30,39 @@ def read(
 
     ``size`` (height, width) settles sizes that the file leaves open and must not contradict those that it fixes;
     ``suggested`` does the former alone. ``layout`` overrides what the input's shape suggests.
-    Raises UnreadableModel, NotAClassifier, or UnsupportedModel with every unsupported node by name.
+    A network that onnxruntime runs but that cannot be read into layers is returned without any: it holds the
+    UnsupportedModel, with every unsupported node by name, that ``require_layers`` raises.
+    Raises UnreadableModel, NotAClassifier, or UnsupportedModel where onnxruntime cannot run it either.
     """
     path = Path(path)
     try:
         return _read(path, size, suggested, layout)
     except UnsupportedModel as error:
-        raise UnsupportedModel(f"{path}: {error}", error.nodes) from error.__cause__
+        raise _located(error, path) from error.__cause__
     except ModelError as error:
         raise type(error)(f"{path}: {error}") from error.__cause__
 
 
 def _read(path: Path, size: tuple[int, int] | None, suggested: tuple[int, int] | None, layout: str | None) -> Network:
     proto = file.load(path)
-    _refuse(file.refused(proto))
+    crashing, foreign = file.crashing(proto), file.foreign(proto)
+    if crashing:
+        raise _unsupported((*crashing, *foreign))
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     producer, opset = file.producer(proto), head.opset_of(proto)
-    simplified = simplify(proto, path.resolve().parent, size=size, suggested=suggested, layout=layout)
+    try:
+        simplified = simplify(proto, path.resolve().parent, size=size, suggested=suggested, layout=layout)
+    except UnreadableModel as error:
+        if foreign:  # unknown to onnxruntime too, or a loop that does not end
+            raise _unsupported(foreign, str(error)) from error
+        raise
     output, notes = head.find_output(simplified.model, simplified.nodes, simplified.shapes, simplified.constants)
-    opsets = {
-        "" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in simplified.model.opset_import
-    }
-    nodes, needed = between(simplified, output.logits)
-    layers, unsupported = reading.read_layers(
-        nodes, simplified.input.name, simplified.constants, simplified.shapes, opsets
-    )
-    unclear = [node for node in simplified.unclear if node.name in needed]
-    told = {node.name for node in unclear}
-    _refuse((*unclear, *(node for node in unsupported if node.name not in told)))
-    layers = patterns.recognise(layers, simplified.shapes, output.logits, simplified.input.name)
-    if not any(isinstance(layer, Linear) for layer in layers):
-        raise UnsupportedModel("no convolution or dense layer lies between the picture and the scores")
+    layers: list[Layer] = []
+    refusal: UnsupportedModel | None = None
+    try:
+        layers = decomposed(simplified, output.logits, foreign)
+    except UnsupportedModel as error:
+        refusal = _located(error, path)
     return Network(
         layers=tuple(layers),
         input=replace(simplified.input, raw_pixels=raw_pixels(simplified)),
@@ -69,15 +75,43 @@ def _read(path: Path, size: tuple[int, int] | None, suggested: tuple[int, int] |
         metadata=metadata,
         notes=(*simplified.notes, *notes),
         nonnegative=patterns.nonnegative(layers),
+        refusal=refusal,
     )
 
 
-def _refuse(nodes: tuple[UnsupportedNode, ...]) -> None:
-    """Raise UnsupportedModel that lists ``nodes``, if there are any."""
-    if nodes:
-        lines = "\n".join(f"  {node}" for node in nodes)
-        count = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
-        raise UnsupportedModel(f"heatcli cannot explain {count} of this network:\n{lines}", nodes)
+def decomposed(simplified: Simplified, logits: str, foreign: tuple[UnsupportedNode, ...]) -> list[Layer]:
+    """Read what lies between the picture and ``logits`` into layers.
+
+    Raises UnsupportedModel with the ``foreign`` nodes of the file, if there are any, or with all that cannot be read.
+    """
+    nodes, needed = between(simplified, logits)
+    if foreign:
+        raise _unsupported(foreign, WAY_OUT)
+    opsets = {
+        "" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in simplified.model.opset_import
+    }
+    source = simplified.input.name
+    layers, unsupported = reading.read_layers(nodes, source, simplified.constants, simplified.shapes, opsets)
+    unclear = [node for node in simplified.unclear if node.name in needed]
+    told = {node.name for node in unclear}
+    if refused := (*unclear, *(node for node in unsupported if node.name not in told)):
+        raise _unsupported(refused, WAY_OUT)
+    layers = patterns.recognise(layers, simplified.shapes, logits, source)
+    if not any(isinstance(layer, Linear) for layer in layers):
+        raise UnsupportedModel("no convolution or dense layer lies between the picture and the scores", hint=WAY_OUT)
+    return layers
+
+
+def _unsupported(nodes: tuple[UnsupportedNode, ...], hint: str = "") -> UnsupportedModel:
+    """Return the error that lists ``nodes``, with what else is to be said about them."""
+    lines = "\n".join(f"  {node}" for node in nodes)
+    count = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
+    return UnsupportedModel(f"heatcli cannot explain {count} of this network:\n{lines}", nodes, hint)
+
+
+def _located(error: UnsupportedModel, path: Path) -> UnsupportedModel:
+    """Return ``error`` with the file that it is about."""
+    return UnsupportedModel(f"{path}: {error.message}", error.nodes, error.hint)
 
 
 def between(simplified: Simplified, logits: str) -> tuple[list[onnx.NodeProto], set[str]]:
@@ -87,12 +121,12 @@ def between(simplified: Simplified, logits: str) -> tuple[list[onnx.NodeProto], 
     ancestors = []
     for node in reversed(nodes):
         if any(name in wanted for name in node.output):
-            wanted.update(name for name in node.input if name not in simplified.constants)
+            wanted.update(runtime.reads(node) - simplified.constants.keys())
             ancestors.append(node)
     moved = {simplified.input.name}
     kept = []
     for node in reversed(ancestors):
-        if any(name in moved for name in node.input):
+        if not moved.isdisjoint(runtime.reads(node)):
             moved.update(node.output)
             kept.append(node)
     if logits not in moved:

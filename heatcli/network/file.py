@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
+from heatcli import runtime
 from heatcli.errors import UnreadableModel, UnsupportedNode
 
 MOST_NODES = 50_000
@@ -49,24 +50,31 @@ def load(path: Path) -> onnx.ModelProto:
     return model
 
 
-def refused(model: onnx.ModelProto) -> tuple[UnsupportedNode, ...]:
-    """Return every node that onnxruntime could not run, or that could keep it running for ever."""
+def crashing(model: onnx.ModelProto) -> tuple[UnsupportedNode, ...]:
+    """Return every node that onnxruntime must not see."""
+    reason = "an output without a name, which makes onnxruntime crash; name it or leave it out"
+    nodes = (node for graph in runtime.graphs(model.graph) for node in graph.node)
+    return tuple(_unsupported(node, reason) for node in nodes if node.op_type == "Split" and "" in node.output)
+
+
+def foreign(model: onnx.ModelProto) -> tuple[UnsupportedNode, ...]:
+    """Return every node that is no layer whatever it does: control flow, and operations that ONNX does not define."""
     own = {function.domain for function in model.functions}
     found = []
     for node in model.graph.node:
-        reason = ""
         if node.op_type in CONTROL_FLOW:
-            reason = "control flow cannot be explained"
+            found.append(_unsupported(node, "control flow cannot be explained"))
         elif node.domain == BLOCKED:
-            reason = "channels in blocks, as onnxruntime writes them for one processor; " + AGAIN
+            reason = "channels in blocks, as onnxruntime writes them for one processor; "
+            found.append(_unsupported(node, reason + AGAIN))
         elif node.domain not in DOMAINS and node.domain not in own:
-            reason = "a custom operation"
-        elif node.op_type == "Split" and "" in node.output:
-            reason = "an output without a name, which makes onnxruntime crash; name it or leave it out"
-        if reason:
-            name = next((output for output in node.output if output), node.name)
-            found.append(UnsupportedNode(name, node.op_type, node.domain, reason))
+            found.append(_unsupported(node, "a custom operation"))
     return tuple(found)
+
+
+def _unsupported(node: onnx.NodeProto, reason: str) -> UnsupportedNode:
+    name = next((output for output in node.output if output), node.name)
+    return UnsupportedNode(name, node.op_type, node.domain, reason)
 
 
 def digest(path: Path) -> str:

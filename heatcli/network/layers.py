@@ -12,6 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from heatcli.errors import UnsupportedModel
+
 Array = np.ndarray
 Operand = str | Array
 """What is merged or concatenated: the name of a data tensor, or a constant."""
@@ -389,6 +391,8 @@ class OutputSpec:
 class Network:
     """A classifier as a layer list in forward order, from ``input`` to ``output.logits``.
 
+    ``refusal`` says why there is no layer list, where the network can be run but not be decomposed.
+
     ``shapes`` gives every data tensor's shape at batch 1. ``graph`` is the simplified model as ONNX bytes, which the
     forward pass runs; ``weights`` are its large constants by name, which stand in it as placeholders.
     """
@@ -404,6 +408,12 @@ class Network:
     metadata: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     nonnegative: frozenset[str] = frozenset()
+    refusal: UnsupportedModel | None = None
+
+    def require_layers(self) -> None:
+        """Raise UnsupportedModel, every node by name, where the network could not be read into layers."""
+        if self.refusal is not None:
+            raise self.refusal.with_traceback(None)
 
     def __repr__(self) -> str:
         """Count the layers and name both ends."""

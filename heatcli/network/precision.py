@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
+from heatcli import runtime
 from heatcli.network.weights import value_of
 
 OTHERS: dict[int, str] = {
@@ -26,7 +26,7 @@ def lift(model: onnx.ModelProto, folder: Path) -> str | None:
     Constants outside the file are read from ``folder``.
     """
     found: set[int] = set()
-    for graph in graphs(model.graph):
+    for graph in runtime.graphs(model.graph):
         for entry in graph.initializer:
             found |= _lifted(entry, folder)
         for info in (*graph.input, *graph.output, *graph.value_info):
@@ -42,15 +42,6 @@ def lift(model: onnx.ModelProto, folder: Path) -> str | None:
                     found.add(attribute.i)
                     attribute.i = TensorProto.FLOAT
     return " and ".join(sorted(OTHERS[kind] for kind in found)) or None
-
-
-def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """Yield ``graph`` and every graph inside its nodes."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from graphs(inner)
 
 
 def _lifted(tensor: onnx.TensorProto, folder: Path) -> set[int]:

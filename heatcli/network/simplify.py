@@ -37,6 +37,8 @@ SIZES = ("Shape", "Size")
 """Operations whose outputs do not depend on what is in a tensor."""
 MATRIX = 1 << 20
 """Matrices of so many bytes or more are kept away from the optimiser."""
+PATIENCE = 30
+"""Seconds that a model with loops, which may have no end, can take for its first run."""
 
 
 @dataclass
@@ -82,6 +84,9 @@ def simplify(
     simplified, weights = optimise(model, folder)
     drop_initializers_from_inputs(simplified)
     constants, shapes = known(simplified, weights, spec)
+    _, *inner = runtime.graphs(simplified.graph)
+    if inner:  # control flow is not read, only run: it stays as it is
+        return Simplified(simplified, weights, spec, constants, shapes, list(simplified.graph.node), notes)
     changed, unclear = rewrite(simplified, constants, shapes)
     if changed:
         constants, shapes = known(simplified, weights, spec)
@@ -251,8 +256,10 @@ def inferred(model: onnx.ModelProto, spec: InputSpec, constants: Mapping[str, np
     """Return the shape of every tensor by static inference, or None where that is not sure to be the true one.
 
     It leaves many open, and for pools in ceil mode it disagrees with what onnxruntime does. What hangs on no input has
-    to be computed anyway.
+    to be computed anyway, and whether a loop ends shows when it runs.
     """
+    if loops(model):
+        return None
     for node in model.graph.node:
         rounded_up = any(attribute.name == "ceil_mode" and attribute.i for attribute in node.attribute)
         if rounded_up or all(name in constants for name in node.input if name):
@@ -270,6 +277,11 @@ def inferred(model: onnx.ModelProto, spec: InputSpec, constants: Mapping[str, np
     return shapes if known else None
 
 
+def loops(model: onnx.ModelProto) -> bool:
+    """Whether the model holds a loop, in whatever graph inside it."""
+    return any(node.op_type == "Loop" for graph in runtime.graphs(model.graph) for node in graph.node)
+
+
 def probe(
     model: onnx.ModelProto, weights: dict[str, np.ndarray], spec: InputSpec, constants: dict[str, np.ndarray]
 ) -> dict[str, Shape]:
@@ -277,10 +289,10 @@ def probe(
 
     Shapes are those of true arrays.
     """
-    fixed = set(constants) | {""}
+    fixed = set(constants)
     wanted: list[str] = []
     for node in model.graph.node:
-        if node.op_type in SIZES or all(name in fixed for name in node.input):
+        if node.op_type in SIZES or runtime.reads(node) <= fixed:
             fixed.update(node.output)
         wanted += [name for name in node.output if name]
     extended = onnx.ModelProto()
@@ -288,7 +300,8 @@ def probe(
     del extended.graph.output[:]
     extended.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
     session = runtime.open_session(extended.SerializeToString(), weights=weights, level="none")
-    values = runtime.run(session, wanted, {spec.name: np.zeros(spec.shape, spec.dtype)})
+    feeds = {spec.name: np.zeros(spec.shape, spec.dtype)}
+    values = runtime.run(session, wanted, feeds, seconds=PATIENCE if loops(model) else None)
     shapes = {spec.name: spec.shape}
     for name, value in zip(wanted, values, strict=True):
         if name in fixed:

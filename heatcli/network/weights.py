@@ -82,10 +82,21 @@ def within(folder: Path, location: str, name: str) -> Path:
 
 
 def fetch(model: onnx.ModelProto, folder: Path) -> dict[str, Array]:
-    """Read the constants that ``model`` says lie in a file in ``folder``; their entries become placeholders."""
+    """Read the constants that ``model`` says lie in a file in ``folder``; their entries become placeholders.
+
+    Those of inner graphs, whose values cannot be given with a session, are put into the model itself.
+    """
     weights: dict[str, Array] = {}
-    for entry in model.graph.initializer:
-        if entry.data_location == TensorProto.EXTERNAL:
-            weights[entry.name] = np.array(value_of(entry, folder))
-            entry.CopyFrom(runtime.placeholder(entry.name, weights[entry.name]))
+    outer, *inner = runtime.graphs(model.graph)
+    for entry in _outside(outer):
+        weights[entry.name] = np.array(value_of(entry, folder))
+        entry.CopyFrom(runtime.placeholder(entry.name, weights[entry.name]))
+    for graph in inner:
+        for entry in _outside(graph):
+            entry.CopyFrom(numpy_helper.from_array(np.array(value_of(entry, folder)), entry.name))
     return weights
+
+
+def _outside(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
+    """Return the constants whose values lie in a file."""
+    return [entry for entry in graph.initializer if entry.data_location == TensorProto.EXTERNAL]

@@ -46,6 +46,25 @@ def form_of(shape: tuple[int, ...], layout: str, size: tuple[int, int] | None = 
     return Form((axes["H"], axes["W"]), channels, layout)
 
 
+def spread(
+    shape: tuple[int, ...], layout: str, size: tuple[int, int] | None = None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the shape in which an input of ``shape`` has its sides apart, and which axes they are.
+
+    The sides are height and width; where the input holds no picture, its last axis of more than one element.
+    """
+    if layout.startswith("flat"):
+        form = form_of(shape, layout, size)
+        if form is not None:
+            if layout == "flat":
+                return (form.channels, *form.size), (1, 2)
+            return (*form.size, form.channels), (0, 1)
+    elif layout in LAYOUTS and len(layout) == len(shape):
+        return shape, (layout.index("H"), layout.index("W"))
+    longer = [axis for axis, length in enumerate(shape) if length > 1]
+    return shape, (longer[-1] if longer else len(shape) - 1,)
+
+
 def arranged(pixels: np.ndarray, layout: str) -> np.ndarray:
     """Bring ``pixels`` (H, W, C) into ``layout``, with a batch axis of 1 where it has one; contiguous."""
     if layout == "flat-HWC":

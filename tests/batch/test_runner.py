@@ -10,18 +10,7 @@ from typing import Any
 import pytest
 
 from heatcli.batch import runner
-
-
-class Immediate(Executor):
-    """Runs each piece of work when it is submitted."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
+from heatcli.batch.runner import AtOnce
 
 
 def test_outcomes_keep_the_order_of_the_items() -> None:
@@ -48,7 +37,7 @@ def test_only_so_many_items_are_taken_ahead() -> None:
             taken += 1
             yield number
 
-    for seen, _ in enumerate(runner.run(items(), lambda item: item, Immediate(), ahead=3), start=1):
+    for seen, _ in enumerate(runner.run(items(), lambda item: item, AtOnce(), ahead=3), start=1):
         assert taken <= seen + 3
     assert taken == 100
 
@@ -57,7 +46,7 @@ def test_an_error_belongs_to_its_item() -> None:
     def work(item: int) -> float:
         return 1 / item
 
-    outcomes = list(runner.run([1, 0, 2], work, Immediate(), ahead=2))
+    outcomes = list(runner.run([1, 0, 2], work, AtOnce(), ahead=2))
     assert [outcome.result for outcome in outcomes] == [1.0, None, 0.5]
     assert isinstance(outcomes[1].error, ZeroDivisionError)
 
@@ -88,3 +77,15 @@ def test_an_interrupt_yields_what_is_under_way_and_begins_nothing_new() -> None:
     with pytest.raises(KeyboardInterrupt):
         next(outcomes)
     assert begun == [0, 1, 2, 3]
+
+
+def test_at_once_an_interrupt_reaches_the_work_itself() -> None:
+    reached = []
+
+    def work(item: int) -> int:
+        reached.append(item)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), AtOnce() as executor:
+        list(runner.run([1], work, executor, ahead=1))
+    assert reached == [1]

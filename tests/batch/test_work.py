@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,10 @@ class Fake:
     shape: tuple[int, ...] = (3, 4, 6)
     layout = "NCHW"
 
-    def explain_targets(self, picture: Any, *, targets: tuple[Any, ...], **settings: Any) -> list[Explanation]:
+    def explain_targets(
+        self, picture: Any, *, targets: tuple[Any, ...], advance: Callable[[], None], **settings: Any
+    ) -> list[Explanation]:
+        advance()
         if not isinstance(picture, Path):
             strength = 1.0
             assert isinstance(picture, bytes | np.ndarray)

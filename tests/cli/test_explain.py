@@ -298,9 +298,95 @@ def test_many_unsupported_nodes_are_counted_by_operation(heatcli: Run) -> None:
     assert (done.code, done.out) == (3, "")
     lines = done.err.splitlines()
     assert lines[0].endswith("cannot explain 6 nodes of this network: Cos (3), Acos (2), Hardmax (1)")
-    assert lines[1:] == ["`heatcli inspect 'odd one.onnx'` lists every node"]
+    assert lines[1:] == [
+        "`heatcli inspect 'odd one.onnx'` lists every node",
+        "--method occlusion explains the model without decomposing it",
+    ]
     onnx.save(classifier(extra=tuple(extra[:1])), "odd.onnx")
     assert "Cos (odd0): " in heatcli("explain", "photos/a.png", "-m", "odd.onnx").err
+
+
+class TestOcclusion:
+    def test_the_record_has_no_account(self, heatcli: Run) -> None:
+        done = heatcli("explain", "photos/a.png", *NET, "--method", "occlusion", "--window", "4", "--json")
+        record, other = json.loads(done.out), json.loads(heatcli("explain", "photos/a.png", *NET, "--json").out)
+        assert record.keys() == other.keys()
+        assert record["settings"].keys() == other["settings"].keys()
+        assert (record["method"], record["settings"]["input_rule"], record["settings"]["pool"]) == (
+            "occlusion",
+            None,
+            None,
+        )
+        assert {name: record["settings"][name] for name in ("window", "stride", "reference")} == {
+            "window": [4, 4],
+            "stride": [2, 2],
+            "reference": [0.5, 0.5, 0.5],
+        }
+        assert [record["ledger"][name] for name in ("biases", "constants", "lost", "error")] == [None] * 4
+        assert record["ledger"]["start"] == max(0, record["ledger"]["score"])
+        assert record["relevance"]["negative_share"] >= 0
+        assert [other["settings"][name] for name in ("window", "stride", "reference")] == [None] * 3
+
+    def test_what_was_assumed_is_said_and_no_bar_is_piped(self, heatcli: Run) -> None:
+        done = heatcli("explain", "photos/a.png", *NET, "--method", "occlusion")
+        assert "windows of 2×2 are hidden, one every 1; change with --window" in done.err
+        assert "the middle of the input's range" in done.err
+        assert "occlusion promises no account" in done.err
+        assert "Explaining" not in done.err
+
+    def test_a_bar_counts_the_windows_on_a_terminal(self, heatcli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TTY_COMPATIBLE", "1")
+        monkeypatch.setenv("COLUMNS", "80")
+        shown = heatcli("explain", "photos/a.png", *NET, "--method", "occlusion", "--window", "4").err
+        assert "49/49" in shown
+        assert "Explaining" not in heatcli("explain", "photos/a.png", *NET).err
+
+    def test_in_a_folder_it_is_said_once_and_failures_have_the_same_keys(self, heatcli: Run) -> None:
+        Path("photos/0.png").write_text("not a picture")
+        done = heatcli("explain", "photos", *NET, "--method", "occlusion", "--window", "5", "-o", "maps")
+        assert (done.code, len(done.out.splitlines())) == (1, 3)
+        assert done.err.count("the middle of the input's range") == 1
+        good, bad = (
+            next(entry for entry in records("maps/records.jsonl") if (entry["error"] is None) == well)
+            for well in (True, False)
+        )
+        assert good["settings"].keys() == bad["settings"].keys()
+
+    def test_what_cannot_be_decomposed(self, heatcli: Run) -> None:
+        onnx.save(classifier(extra=(helper.make_node("Hardmax", ["conv"], ["hard"], axis=1),)), "odd.onnx")
+        odd = ("-m", "odd.onnx", "--preprocess", "unit")
+        hint = "--method occlusion explains the model without decomposing it"
+        for refused in (
+            ("explain", "missing.png", *odd),
+            ("explain", "missing.png", *odd, "--method", "gradient"),
+            ("inspect", "odd.onnx"),
+            ("inspect", "odd.onnx", "--method", "occlusion"),
+            ("inspect", "odd.onnx", "--json"),
+            ("compile", "odd.onnx", "-o", "out.onnx"),
+        ):
+            done = heatcli(*refused)
+            assert done.code == 3
+            assert "Hardmax (" in done.err
+            assert done.err.splitlines()[-1] == hint
+        assert json.loads(heatcli("inspect", "odd.onnx", "--json").out)["error"]["hint"] == hint
+        done = heatcli("explain", "photos/a.png", *odd, "--method", "occlusion", "--save", "npy")
+        assert (done.code, done.out) == (0, "a.heatmap.png\n")
+        assert np.load("a.heatmap.npy").any()
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("--window", "x"), "--window x: a whole number from 1 on is needed"),
+            (("--window", "16"), "--window 16 covers the whole input"),
+            (("--rule", "*=z+"), "--rule does not go with occlusion"),
+            (("--engine", "compiled"), "--engine compiled does not go with occlusion"),
+            (("--layers", "--save", "npz"), "--layers does not go with occlusion"),
+        ],
+    )
+    def test_what_does_not_go_with_it(self, heatcli: Run, arguments: tuple[str, ...], message: str) -> None:
+        done = heatcli("explain", "photos/a.png", *NET, "--method", "occlusion", *arguments)
+        assert (done.code, done.out) == (2, "")
+        assert message in done.err
 
 
 def test_whether_a_model_can_be_read_is_found_out_by_reading_it(heatcli: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -260,7 +260,7 @@ def test_forms_that_are_refused(tmp_path, name):
     path = tmp_path / "model.onnx"
     path.write_bytes(proto_of(REFUSED[name], 0).SerializeToString())
     with pytest.raises(UnsupportedModel, match=REFUSED[name].ops[-1].operation):
-        heatcli.load(path, range=RANGE)
+        heatcli.load(path, range=RANGE).network.require_layers()
 
 
 @pytest.mark.parametrize(

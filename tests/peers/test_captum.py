@@ -1,4 +1,4 @@
-"""Maps of the ε, γ and αβ rules agree with captum's on torch modules and their ONNX exports."""
+"""Maps of the ε, γ and αβ rules and of occlusion agree with captum's on torch modules and their ONNX exports."""
 
 from pathlib import Path
 
@@ -47,3 +47,27 @@ def test_rule_on_every_linear_layer(name: str, rule: str, tmp_path: Path):
     ours = explainer.explain(picture.detach().numpy().astype(np.float32), target=target, rules=[f"*={rule}"])
 
     np.testing.assert_allclose(ours.relevance, theirs, rtol=0, atol=1e-4 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("window", [1, 4, 7])
+@pytest.mark.parametrize("name", ["perceptron_on_picture", "dilated_and_grouped"])
+def test_occlusion(name: str, window: int, tmp_path: Path):
+    """There every channel has the whole drop, here each has its part of it."""
+    classifier = ladder.builders[name]()
+    picture = classifier.picture(0, 1)
+    target = int(classifier.module(picture)[0].argmax())
+    stride, channels = max(1, window // 2), picture.shape[1]
+    theirs = attr.Occlusion(classifier.module).attribute(
+        picture,
+        target=target,
+        sliding_window_shapes=(channels, window, window),
+        strides=(channels, stride, stride),
+        baselines=0.5,
+    )
+    explainer = heatcli.load(export(classifier, tmp_path / "model.onnx"))
+    ours = explainer.explain(
+        picture.numpy().astype(np.float32), target=target, method="occlusion", window=window, range=(0, 1)
+    )
+
+    expected = theirs[0].numpy() / channels
+    np.testing.assert_allclose(ours.relevance, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
