@@ -12,7 +12,7 @@ import pytest
 from onnx import helper
 
 import heatcli
-from heatcli.errors import HeatcliError, UnsupportedModel, UsageError
+from heatcli.errors import UnsupportedModel, UsageError
 from heatcli.methods import METHODS
 from tests import light_models, single
 
@@ -53,14 +53,6 @@ def agree(one, other, tolerance=1e-4):
             largest = max(abs(getattr(one.ledger, part) or 0.0) for part in ("start", "pixels", "biases", "lost"))
             assert abs(mine - theirs) <= tolerance * largest, name
     assert one.warnings == other.warnings
-
-
-def jump(explainer, explanation, x):
-    """Return how far a map moves with pixels moved by their rounding, as a part of its maximum."""
-    if x.dtype != np.float32:
-        return 0.0
-    moved = explainer.explain(np.nextafter(x, np.float32(np.inf))).relevance
-    return np.abs(moved - explanation.relevance).max() / max(np.abs(explanation.relevance).max(), 1e-30)
 
 
 @pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.composite])
@@ -108,31 +100,6 @@ def test_trained_networks(data, name):
         numpy.explain_targets(x, targets=("top-2",)), compiled.explain_targets(x, targets=("top-2",)), strict=True
     ):
         agree(one, other)
-
-
-def test_every_graph_that_is_explained(data):
-    """Other exporters' forms: each is either refused by both engines or explained alike.
-
-    Between half-precision layers onnxruntime rounds where its optimiser leaves casts, which differ from graph to graph.
-    And where the NumPy engine's own map jumps when pixels move by their rounding, since a value passes zero, no two
-    engines can be nearer to each other than that.
-    """
-    explained = 0
-    for path in sorted((data / "graphs").glob("*.onnx")):
-        try:
-            numpy, compiled = engines(path, range=(-2, 2), size=None)
-            numpy.network.require_layers()
-        except HeatcliError:
-            continue
-        x = noise(numpy)
-        one, other = numpy.explain(x), compiled.explain(x)
-        tolerance = 1e-3 if "fp16" in path.stem else 1e-4
-        if np.abs(one.relevance - other.relevance).max() > tolerance * np.abs(one.relevance).max():
-            tolerance = 3 * jump(numpy, one, x)
-            assert tolerance < 0.1
-        agree(one, other, tolerance)
-        explained += 1
-    assert explained >= 42
 
 
 # the file -------------------------------------------------------------------------------------------------------------

@@ -34,7 +34,6 @@ def layer_normalization(
 
 
 @reads("RMSNormalization", since=23)
-@reads("SimplifiedLayerNormalization")
 def root_mean_square(
     node: Node, x: Argument, scale: Argument, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
 ) -> Layer:
