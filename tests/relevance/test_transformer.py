@@ -161,15 +161,17 @@ class Twin:
         matrix = np.kron(np.eye(len(x)), w)
         return self.linear(x.reshape(-1), matrix, np.tile(b, len(x)), r.reshape(-1)).reshape(x.shape)
 
+    def average(self, x: Array, w: Array, r: Array) -> Array:
+        """Send ``r`` through x w by the ε rule, or in proportion to positive parts, else to negative."""
+        if self.rule != "z+":
+            return self.linear(x, w, np.zeros(w.shape[1]), r)
+        up, down = np.maximum(x[:, None] * w, 0), np.minimum(x[:, None] * w, 0)
+        return self.share(np.where(up.sum(0) > 0, up, down), np.zeros(w.shape[1]), r)
+
     def summed(self, a: Array, c: Array, r: Array) -> tuple[Array, Array]:
-        """Send ``r`` through a + c: by the ε rule, or in proportion to the positive ones of both, if there are any."""
+        """Send ``r`` through a + c."""
         x, w = np.concatenate([a.reshape(-1), c.reshape(-1)]), np.concatenate([np.eye(a.size)] * 2)
-        nothing, r = np.zeros(a.size), r.reshape(-1)
-        if self.rule == "z+":
-            up, down = np.maximum(x[:, None] * w, 0), np.minimum(x[:, None] * w, 0)
-            found = self.share(np.where(up.sum(0) > 0, up, down), nothing, r)
-        else:
-            found = self.linear(x, w, nothing, r)
+        found = self.average(x, w, r.reshape(-1))
         return found[: a.size].reshape(a.shape), found[a.size :].reshape(a.shape)
 
     def backward(self, target: int, first: str) -> Array:
@@ -182,7 +184,7 @@ class Twin:
         branch = self.rows(self.norm2, "wide", self.rows(self.active, "narrow", branch))
         through, branch = self.summed(self.tokens, self.join, through + branch)
         branch = self.rows(self.mixed, "join", branch).reshape(-1)
-        values = self.linear(self.v.reshape(-1), self.mixing, np.zeros(self.v.size), branch)
+        values = self.average(self.v.reshape(-1), self.mixing, branch)
         branch = self.rows(self.norm1, "qkv", values.reshape(TOKENS, WIDTH), slice(2 * WIDTH, None))
         places = np.broadcast_to(w["places"][0], (TOKENS, WIDTH))
         joined, constant = self.summed(self.joined, places, through + branch)
