@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from heatcli import runtime
@@ -25,25 +27,34 @@ def read(
     size: tuple[int, int] | None = None,
     suggested: tuple[int, int] | None = None,
     layout: str | None = None,
+    inputs: Mapping[str, np.ndarray] | None = None,
 ) -> Network:
     """Read the ONNX classifier at ``path`` into a layer list.
 
     ``size`` (height, width) settles sizes that the file leaves open and must not contradict those that it fixes;
     ``suggested`` does the former alone. ``layout`` overrides what the input's shape suggests.
+    ``inputs`` are values by name of inputs beside the picture.
     A network that onnxruntime runs but that cannot be read into layers is returned without any: it holds the
     UnsupportedModel, with every unsupported node by name, that ``require_layers`` raises.
-    Raises UnreadableModel, NotAClassifier, or UnsupportedModel where onnxruntime cannot run it either.
+    Raises UsageError where ``inputs`` do not fit, UnreadableModel, NotAClassifier, or UnsupportedModel where
+    onnxruntime cannot run it either.
     """
     path = Path(path)
     try:
-        return _read(path, size, suggested, layout)
+        return _read(path, size, suggested, layout, inputs or {})
     except UnsupportedModel as error:
         raise _located(error, path) from error.__cause__
     except ModelError as error:
         raise type(error)(f"{path}: {error}") from error.__cause__
 
 
-def _read(path: Path, size: tuple[int, int] | None, suggested: tuple[int, int] | None, layout: str | None) -> Network:
+def _read(
+    path: Path,
+    size: tuple[int, int] | None,
+    suggested: tuple[int, int] | None,
+    layout: str | None,
+    inputs: Mapping[str, np.ndarray],
+) -> Network:
     proto = file.load(path)
     crashing, foreign = file.crashing(proto), file.foreign(proto)
     if crashing:
@@ -51,7 +62,9 @@ def _read(path: Path, size: tuple[int, int] | None, suggested: tuple[int, int] |
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     producer, opset = file.producer(proto), head.opset_of(proto)
     try:
-        simplified = simplify(proto, path.resolve().parent, size=size, suggested=suggested, layout=layout)
+        simplified = simplify(
+            proto, path.resolve().parent, size=size, suggested=suggested, layout=layout, inputs=inputs
+        )
     except UnreadableModel as error:
         if foreign:  # unknown to onnxruntime too, or a loop that does not end
             raise _unsupported(foreign, str(error)) from error
@@ -76,6 +89,7 @@ def _read(path: Path, size: tuple[int, int] | None, suggested: tuple[int, int] |
         notes=(*simplified.notes, *notes),
         nonnegative=patterns.nonnegative(layers),
         refusal=refusal,
+        constants=simplified.supplied,
     )
 
 

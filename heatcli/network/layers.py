@@ -394,7 +394,8 @@ class Network:
     ``refusal`` says why there is no layer list, where the network can be run but not be decomposed.
 
     ``shapes`` gives every data tensor's shape at batch 1. ``graph`` is the simplified model as ONNX bytes, which the
-    forward pass runs; ``weights`` are its large constants by name, which stand in it as placeholders.
+    forward pass runs; ``weights`` are its large constants by name, which stand in it as placeholders. ``constants`` are
+    inputs of the file that were given beside the picture.
     """
 
     layers: tuple[Layer, ...]
@@ -408,6 +409,7 @@ class Network:
     metadata: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     nonnegative: frozenset[str] = frozenset()
+    constants: tuple[InputSpec, ...] = ()
     refusal: UnsupportedModel | None = None
 
     def require_layers(self) -> None:

@@ -20,10 +20,12 @@ from onnx import numpy_helper
 
 from heatcli import runtime
 from heatcli.errors import ModelError, UnreadableModel, UnsupportedNode, UsageError
+from heatcli.network import supplying
 from heatcli.network.layers import InputSpec
 from heatcli.network.precision import lift
 from heatcli.network.quantised import realise
 from heatcli.network.rewriting import rewrite
+from heatcli.network.supplying import dims_of, shape_text
 from heatcli.network.weights import detach, fetch
 
 Shape = tuple[int, ...]
@@ -46,7 +48,7 @@ class Simplified:
     """The simplified ``model``, its ``weights`` apart from it, its image input, all constants, all other shapes.
 
     ``nodes`` are what the readers get: those of the model, unless it is quantised. ``unclear`` are nodes that could not
-    be brought into a form with a reader.
+    be brought into a form with a reader. ``supplied`` are the inputs that became constants.
     """
 
     model: onnx.ModelProto
@@ -57,6 +59,7 @@ class Simplified:
     nodes: list[onnx.NodeProto]
     notes: list[str] = field(default_factory=list)
     unclear: list[UnsupportedNode] = field(default_factory=list)
+    supplied: tuple[InputSpec, ...] = ()
 
 
 def simplify(
@@ -66,32 +69,37 @@ def simplify(
     size: tuple[int, int] | None = None,
     suggested: tuple[int, int] | None = None,
     layout: str | None = None,
+    inputs: Mapping[str, np.ndarray] | None = None,
 ) -> Simplified:
     """Simplify ``model``, whose external data lies in ``folder``, with its image input at ``size`` (height, width).
 
     ``suggested`` takes the place of ``size`` where the file leaves sizes open; ``layout`` overrides what the input's
-    shape suggests. Raises ModelError where the model has no or several inputs
-    or onnxruntime refuses it, and UsageError where ``size`` contradicts the file.
+    shape suggests; ``inputs`` are the values of all inputs but the picture. Raises ModelError where another input is
+    left or onnxruntime refuses the model, and UsageError where ``size`` or ``inputs`` contradict the file.
     """
     if len(model.functions):
         model = onnx.inliner.inline_local_functions(model)
+    supplied, named = supplying.supply(model, inputs or {})
     drop_initializers_from_inputs(model)
+    supplying.keep_picture(model, supplied)
     other = lift(model, folder)
-    spec, notes = settle_input(model, size, suggested, layout)
+    spec, notes = settle_input(model, size, suggested, layout, named)
     if other:
         notes.append(f"the file computes in {other}; it is explained in float32")
     forget_shapes(model)
     simplified, weights = optimise(model, folder)
     drop_initializers_from_inputs(simplified)
     constants, shapes = known(simplified, weights, spec)
+    nodes: list[onnx.NodeProto] = list(simplified.graph.node)
+    unclear: list[UnsupportedNode] = []
     _, *inner = runtime.graphs(simplified.graph)
-    if inner:  # control flow is not read, only run: it stays as it is
-        return Simplified(simplified, weights, spec, constants, shapes, list(simplified.graph.node), notes)
-    changed, unclear = rewrite(simplified, constants, shapes)
-    if changed:
-        constants, shapes = known(simplified, weights, spec)
-    nodes, more = realise(simplified, constants, shapes, spec.name)
-    return Simplified(simplified, weights, spec, constants, shapes, nodes, notes, unclear + more)
+    if not inner:  # control flow is not read, only run: it stays as it is
+        changed, unclear = rewrite(simplified, constants, shapes)
+        if changed:
+            constants, shapes = known(simplified, weights, spec)
+        nodes, more = realise(simplified, constants, shapes, spec.name)
+        unclear += more
+    return Simplified(simplified, weights, spec, constants, shapes, nodes, notes, unclear, supplied)
 
 
 def known(
@@ -116,17 +124,21 @@ def drop_initializers_from_inputs(model: onnx.ModelProto) -> None:
 
 
 def settle_input(
-    model: onnx.ModelProto, size: tuple[int, int] | None, suggested: tuple[int, int] | None, layout: str | None
+    model: onnx.ModelProto,
+    size: tuple[int, int] | None,
+    suggested: tuple[int, int] | None,
+    layout: str | None,
+    named: Mapping[str, int] | None = None,
 ) -> tuple[InputSpec, list[str]]:
-    """Fix every free size of the model's one input in place, batch 1, and say what was guessed about it."""
-    if len(model.graph.input) != 1:
-        names = ", ".join(entry.name for entry in model.graph.input) or "none"
-        raise ModelError(f"the model has {len(model.graph.input)} inputs ({names}); one picture input is needed")
+    """Fix every free size of the model's one input in place, batch 1, and say what was guessed about it.
+
+    ``named`` are lengths of open axes that inputs given as constants have settled.
+    """
     entry = model.graph.input[0]
     tensor = entry.type.tensor_type
     if tensor.elem_type not in DTYPES or not tensor.HasField("shape"):
         raise ModelError(f"the input {entry.name} is no tensor of numbers with a known number of axes")
-    given = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else 0 for d in tensor.shape.dim]
+    given = dims_of(entry)
     notes: list[str] = []
     if layout is None or layout.upper() == "FLAT-HWC":
         layout = layout_of(given)
@@ -161,6 +173,7 @@ def settle_input(
         notes.append(
             f"height and width are open in the file: {DEFAULT_SIDE}x{DEFAULT_SIDE} assumed; change with --size"
         )
+    supplying.check_sizes(named or {}, entry, shape)
     for axis, length in enumerate(shape):
         tensor.shape.dim[axis].Clear()
         tensor.shape.dim[axis].dim_value = length
@@ -185,11 +198,6 @@ def layout_of(shape: list[int]) -> str:
     return "tensor"
 
 
-def shape_text(shape: list[int] | Shape) -> str:
-    """Write a shape for a message: ``1x3x224x?``."""
-    return "x".join(str(length) if length else "?" for length in shape)
-
-
 def forget_shapes(model: onnx.ModelProto) -> None:
     """Drop what the file says about inner and output shapes: it may speak of another batch or size."""
     del model.graph.value_info[:]
@@ -201,6 +209,9 @@ def forget_shapes(model: onnx.ModelProto) -> None:
 def optimise(model: onnx.ModelProto, folder: Path) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """Return the model as onnxruntime's basic level leaves it, and its weights; MatMul and Add stay apart."""
     weights = detach(model, folder)
+    runtime.prune(model.graph, [entry.name for entry in model.graph.output])
+    present = {entry.name for entry in model.graph.initializer}
+    weights = {name: value for name, value in weights.items() if name in present}  # others are asked for in vain
     matrices = set_aside(model, weights)
     with tempfile.TemporaryDirectory(prefix="heatcli-") as scratch:
         path = Path(scratch) / "simplified.onnx"

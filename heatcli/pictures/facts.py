@@ -22,7 +22,9 @@ Numbers = tuple[float, ...]
 
 CHANNELS = ("rgb", "bgr", "grey")
 KEYS = ("preprocess", "size", "fit", "resize", "mean", "std", "scale", "channels", "layout")
-OTHER_KEYS = frozenset({"labels", "activation", "range", "name", "description", "source", "license", "sha256"})
+OTHER_KEYS = frozenset(
+    {"labels", "inputs", "activation", "range", "name", "description", "source", "license", "sha256"}
+)
 """Keys of the sidecar file that other rooms read or that only people read."""
 
 
