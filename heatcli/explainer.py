@@ -367,7 +367,7 @@ def load(
         read = network.read(
             path,
             size=sides,
-            suggested=preprocessing.stated_size(path),
+            suggested=lambda metadata: preprocessing.stated_size(path, metadata),
             layout=order,
             inputs={name: entry.value for name, entry in given.items()},
         )

@@ -120,7 +120,8 @@ def _tensor(picture: Picture) -> Array | None:
 def _as_input(tensor: Array, spec: InputSpec) -> Array:
     if tensor.dtype.kind not in NUMBERS:
         raise PictureError(f"the tensor holds {tensor.dtype}, not numbers")
-    x = tensor.reshape(spec.shape) if tensor.shape == spec.shape[1:] and spec.shape[0] == 1 else tensor
+    sides = [[length for length in shape if length != 1] for shape in (tensor.shape, spec.shape)]
+    x = tensor.reshape(spec.shape) if sides[0] == sides[1] else tensor  # axes of length 1 change nothing
     if x.shape != spec.shape:
         raise PictureError(f"the tensor has shape {tensor.shape}; the input {spec.name} takes {spec.shape}")
     if x.dtype.kind == "f" and not np.isfinite(x).all():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,19 +20,22 @@ __all__ = ["read"]
 WAY_OUT = "--method occlusion explains the model without decomposing it"
 """What remains for a network that onnxruntime runs and heatcli cannot decompose."""
 
+Suggested = Callable[[Mapping[str, str]], tuple[int, int] | None]
+"""Returns (height, width) by a file's metadata."""
+
 
 def read(
     path: str | Path,
     *,
     size: tuple[int, int] | None = None,
-    suggested: tuple[int, int] | None = None,
+    suggested: Suggested | None = None,
     layout: str | None = None,
     inputs: Mapping[str, np.ndarray] | None = None,
 ) -> Network:
     """Read the ONNX classifier at ``path`` into a layer list.
 
     ``size`` (height, width) settles sizes that the file leaves open and must not contradict those that it fixes;
-    ``suggested`` does the former alone. ``layout`` overrides what the input's shape suggests.
+    ``suggested`` does the former alone, by the file's metadata. ``layout`` overrides what the input's shape suggests.
     ``inputs`` are values by name of inputs beside the picture.
     A network that onnxruntime runs but that cannot be read into layers is returned without any: it holds the
     UnsupportedModel, with every unsupported node by name, that ``require_layers`` raises.
@@ -51,7 +54,7 @@ def read(
 def _read(
     path: Path,
     size: tuple[int, int] | None,
-    suggested: tuple[int, int] | None,
+    suggested: Suggested | None,
     layout: str | None,
     inputs: Mapping[str, np.ndarray],
 ) -> Network:
@@ -61,10 +64,9 @@ def _read(
         raise _unsupported((*crashing, *foreign))
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     producer, opset = file.producer(proto), head.opset_of(proto)
+    sides = suggested(metadata) if suggested else None
     try:
-        simplified = simplify(
-            proto, path.resolve().parent, size=size, suggested=suggested, layout=layout, inputs=inputs
-        )
+        simplified = simplify(proto, path.resolve().parent, size=size, suggested=sides, layout=layout, inputs=inputs)
     except UnreadableModel as error:
         if foreign:  # unknown to onnxruntime too, or a loop that does not end
             raise _unsupported(foreign, str(error)) from error

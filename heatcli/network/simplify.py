@@ -87,9 +87,13 @@ def simplify(
     if other:
         notes.append(f"the file computes in {other}; it is explained in float32")
     forget_shapes(model)
-    simplified, weights = optimise(model, folder)
-    drop_initializers_from_inputs(simplified)
-    constants, shapes = known(simplified, weights, spec)
+    try:
+        simplified, weights = optimise(model, folder)
+        drop_initializers_from_inputs(simplified)
+        constants, shapes = known(simplified, weights, spec)
+    except UnreadableModel as error:
+        guessed = f" ({'; '.join(notes)})" if notes else ""
+        raise UnreadableModel(f"{error}{guessed}") from error
     nodes: list[onnx.NodeProto] = list(simplified.graph.node)
     unclear: list[UnsupportedNode] = []
     _, *inner = runtime.graphs(simplified.graph)
@@ -165,7 +169,7 @@ def settle_input(
                 raise ModelError(f"the input {entry.name} has sizes left open: {shape_text(given)}")
             else:
                 shape[axis] = 1
-        elif letter == "N" and axis == 0 and given[axis] > 1 and layout != "tensor":
+        elif letter == "N" and axis == 0 and given[axis] > 1 and layout != "tensor" and len(given) > 1:
             raise ModelError(
                 f"the input {entry.name} has a fixed batch of {given[axis]}; export it with batch 1 or open"
             )
@@ -181,8 +185,13 @@ def settle_input(
 
 
 def layout_of(shape: list[int]) -> str:
-    """Guess the layout from sizes in which 0 stands for open: the axis of 1, 3 or 4 is the channel axis."""
+    """Guess the layout from sizes in which 0 stands for open: the axis of 1, 3 or 4 is the channel axis.
+
+    A row of numbers may have axes of length 1 behind it.
+    """
     channels = (1, 3, 4)
+    if len(shape) == 1 or (len(shape) == 3 and shape[0] in (0, 1) and shape[1] > 4 and shape[2] == 1):
+        return "flat"
     if len(shape) == 4:
         if shape[1] in channels or shape[3] not in channels:
             return "NCHW"

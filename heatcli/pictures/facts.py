@@ -108,9 +108,9 @@ def from_sidecar(model_path: str | Path) -> Facts | None:
     return replace(facts, warnings=warnings)
 
 
-def stated_size(model_path: str | Path) -> tuple[int, int] | None:
-    """Return the (height, width) that files beside the model state, for networks that leave it open."""
-    for facts in (from_sidecar(model_path), from_config(model_path)):
+def stated_size(model_path: str | Path, metadata: Mapping[str, str] | None = None) -> tuple[int, int] | None:
+    """Return the (height, width) that files beside the model or its metadata state, where the graph leaves it open."""
+    for facts in (from_sidecar(model_path), from_metadata(metadata or {}), from_config(model_path)):
         if facts and facts.size:
             return facts.size
     return None
