@@ -116,7 +116,7 @@ def describe(explainer: Explainer, rules: dict[str, str]) -> dict[str, Any]:
                 for spec in network.constants
             ],
             "output": {
-                "name": network.output.name,
+                "name": network.output.declared,
                 "kind": network.output.kind,
                 "classes": network.output.classes,
                 "logits": network.output.logits,

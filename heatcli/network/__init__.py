@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from onnx import helper, numpy_helper
 
 from heatcli import runtime
 from heatcli.errors import ModelError, NotAClassifier, UnreadableModel, UnsupportedModel, UnsupportedNode
 from heatcli.network import file, head, patterns, reading
-from heatcli.network.layers import Layer, Linear, Network
+from heatcli.network.layers import Layer, Linear, Network, OutputSpec
 from heatcli.network.simplify import Simplified, simplify
 
 __all__ = ["read"]
@@ -71,7 +72,11 @@ def _read(
         if foreign:  # unknown to onnxruntime too, or a loop that does not end
             raise _unsupported(foreign, str(error)) from error
         raise
-    output, notes = head.find_output(simplified.model, simplified.nodes, simplified.shapes, simplified.constants)
+    output, notes = head.find_output(
+        simplified.model, simplified.nodes, simplified.shapes, simplified.constants, simplified.batch
+    )
+    if simplified.batch > 1:
+        output = first_row(simplified, output)
     layers: list[Layer] = []
     refusal: UnsupportedModel | None = None
     try:
@@ -93,6 +98,19 @@ def _read(
         refusal=refusal,
         constants=simplified.supplied,
     )
+
+
+def first_row(simplified: Simplified, output: OutputSpec) -> OutputSpec:
+    """Return the first of the rows of ``output``, the picture's; ``simplified`` gets it in place."""
+    first = "heatcli/first"
+    simplified.constants[first] = np.array([0])
+    simplified.model.graph.initializer.append(numpy_helper.from_array(simplified.constants[first], first))
+    for name in dict.fromkeys((output.name, output.logits)):
+        node = helper.make_node("Gather", [name, first], [f"heatcli/row/{name}"], axis=0)
+        simplified.model.graph.node.append(node)
+        simplified.nodes.append(node)
+        simplified.shapes[f"heatcli/row/{name}"] = (1, *simplified.shapes[name][1:])
+    return replace(output, name=f"heatcli/row/{output.name}", logits=f"heatcli/row/{output.logits}")
 
 
 def decomposed(simplified: Simplified, logits: str, foreign: tuple[UnsupportedNode, ...]) -> list[Layer]:
@@ -162,7 +180,7 @@ def raw_pixels(simplified: Simplified) -> str | None:
         node = users[0]
         if node.op_type in ("Sub", "Mul", "Div", "Add", "BatchNormalization"):
             found.append(node.op_type)
-        elif node.op_type not in ("Transpose", "Cast", "Identity", "Reshape"):
+        elif node.op_type not in ("Transpose", "Cast", "Identity", "Reshape", "Concat"):
             break
         name = node.output[0]
     return f"the graph starts with {', '.join(found)}" if found else None

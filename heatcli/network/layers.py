@@ -379,12 +379,16 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """The row of class scores: the graph's output ``name``, and ``logits``, the tensor before softmax or sigmoid."""
+    """The row of class scores: the graph's output ``name``, and ``logits``, the tensor before softmax or sigmoid.
+
+    ``declared`` is the file's own output, of which ``name`` is the picture's row where there are several.
+    """
 
     name: str
     kind: str
     classes: int
     logits: str
+    declared: str = ""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -20,7 +20,7 @@ from onnx import numpy_helper
 
 from heatcli import runtime
 from heatcli.errors import ModelError, UnreadableModel, UnsupportedNode, UsageError
-from heatcli.network import supplying
+from heatcli.network import one_picture, supplying
 from heatcli.network.layers import InputSpec
 from heatcli.network.precision import lift
 from heatcli.network.quantised import realise
@@ -48,7 +48,8 @@ class Simplified:
     """The simplified ``model``, its ``weights`` apart from it, its image input, all constants, all other shapes.
 
     ``nodes`` are what the readers get: those of the model, unless it is quantised. ``unclear`` are nodes that could not
-    be brought into a form with a reader. ``supplied`` are the inputs that became constants.
+    be brought into a form with a reader. ``batch`` is how many rows the outputs have, of which the picture's is the
+    first; ``supplied`` are the inputs that became constants.
     """
 
     model: onnx.ModelProto
@@ -59,6 +60,7 @@ class Simplified:
     nodes: list[onnx.NodeProto]
     notes: list[str] = field(default_factory=list)
     unclear: list[UnsupportedNode] = field(default_factory=list)
+    batch: int = 1
     supplied: tuple[InputSpec, ...] = ()
 
 
@@ -83,13 +85,22 @@ def simplify(
     drop_initializers_from_inputs(model)
     supplying.keep_picture(model, supplied)
     other = lift(model, folder)
-    spec, notes = settle_input(model, size, suggested, layout, named)
+    batch = one_picture.batch_of(model) if layout is None or layout.startswith(("N", "flat")) else 1
+    spec, notes = settle_input(model, size, suggested, layout, batch=batch, named=named)
     if other:
         notes.append(f"the file computes in {other}; it is explained in float32")
     forget_shapes(model)
+    if batch > 1:
+        one_picture.pad(model, spec, batch)
     try:
         simplified, weights = optimise(model, folder)
         drop_initializers_from_inputs(simplified)
+        if batch > 1:
+            one = one_picture.divided(simplified, weights, spec, batch)
+            notes.append(one_picture.said(batch, divided=one is not None))
+            if one is not None:
+                (simplified, weights), batch = one, 1
+                forget_shapes(simplified)
         constants, shapes = known(simplified, weights, spec)
     except UnreadableModel as error:
         guessed = f" ({'; '.join(notes)})" if notes else ""
@@ -103,7 +114,7 @@ def simplify(
             constants, shapes = known(simplified, weights, spec)
         nodes, more = realise(simplified, constants, shapes, spec.name)
         unclear += more
-    return Simplified(simplified, weights, spec, constants, shapes, nodes, notes, unclear, supplied)
+    return Simplified(simplified, weights, spec, constants, shapes, nodes, notes, unclear, batch, supplied)
 
 
 def known(
@@ -132,9 +143,11 @@ def settle_input(
     size: tuple[int, int] | None,
     suggested: tuple[int, int] | None,
     layout: str | None,
+    *,
+    batch: int = 1,
     named: Mapping[str, int] | None = None,
 ) -> tuple[InputSpec, list[str]]:
-    """Fix every free size of the model's one input in place, batch 1, and say what was guessed about it.
+    """Fix every free size of the model's one input in place, batch 1 for ``batch``, and say what was guessed about it.
 
     ``named`` are lengths of open axes that inputs given as constants have settled.
     """
@@ -143,6 +156,8 @@ def settle_input(
     if tensor.elem_type not in DTYPES or not tensor.HasField("shape"):
         raise ModelError(f"the input {entry.name} is no tensor of numbers with a known number of axes")
     given = dims_of(entry)
+    if batch > 1:
+        given[0] = 1
     notes: list[str] = []
     if layout is None or layout.upper() == "FLAT-HWC":
         layout = layout_of(given)
@@ -169,10 +184,6 @@ def settle_input(
                 raise ModelError(f"the input {entry.name} has sizes left open: {shape_text(given)}")
             else:
                 shape[axis] = 1
-        elif letter == "N" and axis == 0 and given[axis] > 1 and layout != "tensor" and len(given) > 1:
-            raise ModelError(
-                f"the input {entry.name} has a fixed batch of {given[axis]}; export it with batch 1 or open"
-            )
     if free and size is None and suggested is None:
         notes.append(
             f"height and width are open in the file: {DEFAULT_SIDE}x{DEFAULT_SIDE} assumed; change with --size"

@@ -230,6 +230,41 @@ def test_compiled_explainer_holds_what_was_given(model, tmp_path):
     assert any(entry.key == "heatcli.inputs" and "sha256" in entry.value for entry in proto.metadata_props)
 
 
+def test_sixteen_pictures_and_a_token_for_each(tmp_path):
+    """A fixed batch of sixteen with a further input of sixteen rows: the picture's is the first of them."""
+    nodes = [*NODES[:4], node("Concat", "row token", "all", axis=1), node("Gemm", "all v", "y")]
+    inputs = [End("picture", [16, 3, 8, 8]), End("token", [16, 3])]
+    constants = {**CONSTANTS, "v": f(7, 5)}
+    path = save(tmp_path / "m.onnx", nodes, inputs, [End("y", [16, 5])], constants)
+    tokens, x = f(16, 3), PICTURE[:, :, :8, :8]
+    explainer = heatcli.load(path, inputs={"token": tokens})
+    whole = np.concatenate([x, np.zeros((15, 3, 8, 8), "float32")])
+    expected = plain(path, picture=whole, token=tokens)["y"][0]
+    np.testing.assert_allclose(scores(explainer, x)[0], expected, rtol=1e-5, atol=1e-6)
+    explained(explainer, x)
+
+
+def test_an_input_that_a_branch_alone_reads_is_needed(tmp_path):
+    value = onnx.helper.make_tensor_value_info
+    branches = {
+        f"{name}_branch": onnx.helper.make_graph([node(operation, "x token", "out")], name, [], [value("out", 1, None)])
+        for name, operation in (("then", "Mul"), ("else", "Sub"))
+    }
+    nodes = [
+        node("ReduceSum", "x", "total", keepdims=0),
+        node("Greater", "total zero", "bright"),
+        onnx.helper.make_node("If", ["bright"], ["chosen"], **branches),
+        node("MatMul", "chosen v", "y"),
+    ]
+    constants = {"zero": np.zeros((), "float32"), "v": f(4, 5)}
+    path = save(tmp_path / "m.onnx", nodes, [End("x", [1, 4]), End("token", [1, 4])], [End("y", [1, 5])], constants)
+    with pytest.raises(ModelError, match=r"2 inputs \(x, token\)"):
+        heatcli.load(path)
+    token, x = f(1, 4, seed=3), f(1, 4)
+    found = heatcli.load(path, inputs={"token": token}).explain(x, method="occlusion")
+    assert found.score == pytest.approx(float(plain(path, x=x, token=token)["y"].max()), rel=1e-5)
+
+
 def test_initializers_of_old_files_can_be_replaced(tmp_path):
     """In files of IR version 3 every initializer is listed as an input too: they are no inputs to be asked for."""
     path = _alone(tmp_path)
