@@ -395,6 +395,8 @@ def load(
     names = _labels(labels, path, read.output.classes)
     if names is None and recognised is not None and recognised.classes == read.output.classes:
         names = known_labels(recognised)
+    if names is None and (names := read.labels):
+        notes = (*notes, "labels are the model's own, from its graph; change with --labels")
     if names is None and (names := labels_from_metadata(read.metadata, read.output.classes)):
         notes = (*notes, "labels are the model's own, from its metadata; change with --labels")
     return Explainer(

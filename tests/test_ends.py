@@ -121,6 +121,15 @@ OUTPUTS = {
         [End("label", ["n", 1], TensorProto.STRING), End("y", ["n", CLASSES])],
         "softmax",
     ),
+    "sigmoids over their sum": (
+        [
+            node("Sigmoid", "z", "s"),
+            node("ReduceSum", "s last", "total", keepdims=1),
+            node("Div", "s total", "y"),
+        ],
+        [End("y", ["n", CLASSES])],
+        "shares of sigmoids",
+    ),
 }
 
 
@@ -129,6 +138,7 @@ def last_layers(way, z):
     return {
         "softmax": powers / powers.sum(),
         "sigmoid": sigmoids,
+        "shares of sigmoids": sigmoids / sigmoids.sum(),
     }[way]
 
 
@@ -144,6 +154,7 @@ def test_every_output(tmp_path, name):
         "maps": np.array([1, CLASSES, 1, 1]),
         "bare": np.array([CLASSES]),
         "names": np.array(list("abcde"), object),
+        "last": np.array([-1]),
     }
     path = save(tmp_path / "m.onnx", nodes, [End("x", ["n", 3, 9, 9])], ends, constants)
     bare = save(tmp_path / "bare.onnx", nodes[:5], [End("x", ["n", 3, 9, 9])], [End("z", ["n", 5])], constants)

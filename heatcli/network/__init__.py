@@ -97,6 +97,7 @@ def _read(
         nonnegative=patterns.nonnegative(layers),
         refusal=refusal,
         constants=simplified.supplied,
+        labels=simplified.labels if simplified.labels and len(simplified.labels) == output.classes else None,
     )
 
 
@@ -126,6 +127,7 @@ def decomposed(simplified: Simplified, logits: str, foreign: tuple[UnsupportedNo
     }
     source = simplified.input.name
     layers, unsupported = reading.read_layers(nodes, source, simplified.constants, simplified.shapes, opsets)
+    needed |= {node.output[0] for node in nodes}
     unclear = [node for node in simplified.unclear if node.name in needed]
     told = {node.name for node in unclear}
     if refused := (*unclear, *(node for node in unsupported if node.name not in told)):

@@ -88,7 +88,10 @@ def output_of(
     constants: Container[str],
     batch: int = 1,
 ) -> OutputSpec:
-    """Walk back from ``output`` through moves and a last softmax or sigmoid to the logits."""
+    """Walk back from ``output`` through moves and a last softmax or sigmoid to the logits.
+
+    Probabilities over their own sum are walked through too.
+    """
     producers = {name: node for node in nodes for name in node.output if name}
     spec = OutputSpec(output, "logits", math.prod(shapes[output]) // batch, output, declared=output)
     name, squashed = output, False
@@ -102,7 +105,7 @@ def output_of(
             spec = replace(spec, kind=KINDS[node.op_type], logits=source)
         elif node.op_type in ("Identity", "Dropout") and spec.logits == name:
             spec = replace(spec, logits=source)  # the same tensor under another name
-        elif node.op_type not in SAME_ORDER or squashed:
+        elif squashed or not (node.op_type in SAME_ORDER or over_its_sum(node, producers, shapes, constants, batch)):
             break
         name = source
     return spec
@@ -115,6 +118,22 @@ def over_classes(node: onnx.NodeProto, shape: Shape, opset: int, batch: int = 1)
     axis = next((a.i for a in node.attribute if a.name == "axis"), 1 if opset < 13 else -1)
     covered = math.prod(shape[axis % len(shape) :]) if opset < 13 else shape[axis % len(shape)]
     return covered * batch == math.prod(shape)
+
+
+def over_its_sum(
+    node: onnx.NodeProto,
+    producers: Mapping[str, onnx.NodeProto],
+    shapes: Mapping[str, Shape],
+    constants: Container[str],
+    batch: int,
+) -> bool:
+    """Whether the node divides probabilities by their sum, which keeps the order of the classes."""
+    if node.op_type != "Div" or math.prod(shapes.get(node.input[1], ())) != batch:
+        return False
+    above, below = producers.get(node.input[0]), node.input[1]
+    while (divisor := producers.get(below)) is not None and divisor.op_type in ("Max", "Abs", "ReduceSum", "ReduceL1"):
+        below = next((name for name in divisor.input if name and name not in constants), "")
+    return above is not None and above.op_type in ("Softmax", "Sigmoid") and below == node.input[0]
 
 
 def opset_of(model: onnx.ModelProto) -> int:

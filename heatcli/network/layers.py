@@ -399,7 +399,7 @@ class Network:
 
     ``shapes`` gives every data tensor's shape at batch 1. ``graph`` is the simplified model as ONNX bytes, which the
     forward pass runs; ``weights`` are its large constants by name, which stand in it as placeholders. ``constants`` are
-    inputs of the file that were given beside the picture.
+    inputs of the file that were given beside the picture; ``labels`` are class names that stand in its graph.
     """
 
     layers: tuple[Layer, ...]
@@ -414,6 +414,7 @@ class Network:
     notes: tuple[str, ...] = ()
     nonnegative: frozenset[str] = frozenset()
     constants: tuple[InputSpec, ...] = ()
+    labels: tuple[str, ...] | None = None
     refusal: UnsupportedModel | None = None
 
     def require_layers(self) -> None:

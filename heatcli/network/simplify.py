@@ -20,11 +20,11 @@ from onnx import numpy_helper
 
 from heatcli import runtime
 from heatcli.errors import ModelError, UnreadableModel, UnsupportedNode, UsageError
-from heatcli.network import one_picture, supplying
+from heatcli.network import classical, one_picture, supplying
 from heatcli.network.layers import InputSpec
 from heatcli.network.precision import lift
 from heatcli.network.quantised import realise
-from heatcli.network.rewriting import rewrite
+from heatcli.network.rewriting import rewrite, rewritten
 from heatcli.network.supplying import dims_of, shape_text
 from heatcli.network.weights import detach, fetch
 
@@ -49,7 +49,7 @@ class Simplified:
 
     ``nodes`` are what the readers get: those of the model, unless it is quantised. ``unclear`` are nodes that could not
     be brought into a form with a reader. ``batch`` is how many rows the outputs have, of which the picture's is the
-    first; ``supplied`` are the inputs that became constants.
+    first; ``supplied`` are the inputs that became constants, ``labels`` the names of the classes if the graph has them.
     """
 
     model: onnx.ModelProto
@@ -62,6 +62,7 @@ class Simplified:
     unclear: list[UnsupportedNode] = field(default_factory=list)
     batch: int = 1
     supplied: tuple[InputSpec, ...] = ()
+    labels: tuple[str, ...] | None = None
 
 
 def simplify(
@@ -83,6 +84,8 @@ def simplify(
         model = onnx.inliner.inline_local_functions(model)
     supplied, named = supplying.supply(model, inputs or {})
     drop_initializers_from_inputs(model)
+    labels = classical.names_of_classes(model)
+    classical.prepare(model, rewritten())
     supplying.keep_picture(model, supplied)
     other = lift(model, folder)
     batch = one_picture.batch_of(model) if layout is None or layout.startswith(("N", "flat")) else 1
@@ -114,7 +117,7 @@ def simplify(
             constants, shapes = known(simplified, weights, spec)
         nodes, more = realise(simplified, constants, shapes, spec.name)
         unclear += more
-    return Simplified(simplified, weights, spec, constants, shapes, nodes, notes, unclear, batch, supplied)
+    return Simplified(simplified, weights, spec, constants, shapes, nodes, notes, unclear, batch, supplied, labels)
 
 
 def known(
