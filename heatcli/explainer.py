@@ -23,11 +23,11 @@ from heatcli.known.locate import locate
 from heatcli.known.registry import labels as known_labels
 from heatcli.known.registry import recognise
 from heatcli.network import file
-from heatcli.network.layers import Network
+from heatcli.network.layers import Network, OutputSpec
 from heatcli.occlusion import Occlusion, Windows, windows_on
 from heatcli.pictures import preprocessing
 from heatcli.pictures.facts import from_known, sidecar_path
-from heatcli.pictures.labels import labels_from_metadata, read_labels
+from heatcli.pictures.labels import both, labels_from_metadata, read_labels
 from heatcli.pictures.layouts import form_of
 from heatcli.pictures.preprocessing import Preprocessing
 from heatcli.planning import ENGINES, Plan, nothing, rules_for
@@ -392,7 +392,7 @@ def load(
     )
     if labels is None and (beside := sidecar.get("labels")):
         labels = path.parent / beside if isinstance(beside, str) else beside
-    names = _labels(labels, path, read.output.classes)
+    names = _labels(labels, path, read.output)
     if names is None and recognised is not None and recognised.classes == read.output.classes:
         names = known_labels(recognised)
     if names is None and (names := read.labels):
@@ -423,13 +423,15 @@ def _beside(model: Path, sidecar: Mapping[str, Any]) -> dict[str, Any]:
     return {name: model.parent / value if isinstance(value, str) else value for name, value in stated.items()}
 
 
-def _labels(labels: str | Path | Sequence[str] | None, model: Path, classes: int) -> tuple[str, ...] | None:
+def _labels(labels: str | Path | Sequence[str] | None, model: Path, output: OutputSpec) -> tuple[str, ...] | None:
     if labels is None:
         return None
     if isinstance(labels, str | Path):
-        return read_labels(labels, classes)
-    if len(labels) != classes:
-        raise UsageError(f"{len(labels)} labels were given, but {model} has {classes} classes")
+        return read_labels(labels, output.classes, single=output.single)
+    if output.single and len(labels) == 1:
+        return both(labels[0])
+    if len(labels) != output.classes:
+        raise UsageError(f"{len(labels)} labels were given, but {model} has {output.classes} classes")
     return tuple(labels)
 
 

@@ -120,6 +120,7 @@ def describe(explainer: Explainer, rules: dict[str, str]) -> dict[str, Any]:
                 "kind": network.output.kind,
                 "classes": network.output.classes,
                 "logits": network.output.logits,
+                **({"single": True} if network.output.single else {}),
             },
             "preprocessing": None if preprocessing is None else preprocessing.record(),
             "range": _range(explainer),
@@ -224,9 +225,10 @@ def _header(description: dict[str, Any], words: str, *, verbose: bool) -> list[t
         "log-softmax": f"log-softmax; explained before it, at {output['logits']}",
         "sigmoid": f"sigmoid; explained before it, at {output['logits']}",
     }
-    lines.append(
-        ("output", f"{output['name']}, {count(output['classes'], 'class', 'classes')}, {kinds[output['kind']]}")
-    )
+    what = f"{count(output['classes'], 'class', 'classes')}, {kinds[output['kind']]}"
+    if output.get("single"):
+        what = f"one number f for 2 classes: 1 has the score f, 0 has −f; explained at {output['logits']}"
+    lines.append(("output", f"{output['name']}, {what}"))
     if description["labels"]:
         lines.append(("labels", shorten("; ".join(description["labels"]), MOST_LABELS)))
     if verbose:

@@ -15,6 +15,7 @@ from heatcli.errors import ModelError, NotAClassifier, UnreadableModel, Unsuppor
 from heatcli.network import file, head, patterns, reading
 from heatcli.network.layers import Layer, Linear, Network, OutputSpec
 from heatcli.network.simplify import Simplified, simplify
+from heatcli.network.two_classes import two_classes
 
 __all__ = ["read"]
 
@@ -83,6 +84,9 @@ def _read(
         layers = decomposed(simplified, output.logits, foreign)
     except UnsupportedModel as error:
         refusal = _located(error, path)
+    if output.classes == 1 and output.kind in ("logits", "sigmoid"):
+        layers, output, said = two_classes(layers, output, simplified.model.graph, simplified.shapes)
+        notes = [*notes, said]
     return Network(
         layers=tuple(layers),
         input=replace(simplified.input, raw_pixels=raw_pixels(simplified)),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import onnx
 
 from heatcli.errors import NotAClassifier
 from heatcli.network.layers import OutputSpec
 
+Array = np.ndarray
 Shape = tuple[int, ...]
 KINDS = {"Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid"}
 SAME_ORDER = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout", "QuantizeLinear")
@@ -30,7 +32,7 @@ def find_output(
     model: onnx.ModelProto,
     nodes: Sequence[onnx.NodeProto],
     shapes: Mapping[str, Shape],
-    constants: Container[str],
+    constants: Mapping[str, Array],
     batch: int = 1,
 ) -> tuple[OutputSpec, list[str]]:
     """Return the output that holds class scores and what was chosen about it; ``nodes`` are those that are read.
@@ -85,16 +87,17 @@ def output_of(
     opset: int,
     output: str,
     shapes: Mapping[str, Shape],
-    constants: Container[str],
+    constants: Mapping[str, Array],
     batch: int = 1,
 ) -> OutputSpec:
     """Walk back from ``output`` through moves and a last softmax or sigmoid to the logits.
 
-    Probabilities over their own sum are walked through too.
+    Probabilities over their own sum are walked through too, and of [1 − p, p] it is p that is walked back from.
     """
     producers = {name: node for node in nodes for name in node.output if name}
-    spec = OutputSpec(output, "logits", math.prod(shapes[output]) // batch, output, declared=output)
-    name, squashed = output, False
+    start = one_of_two(output, producers, shapes, constants, batch) or output
+    spec = OutputSpec(start, "logits", math.prod(shapes[start]) // batch, start, declared=output)
+    name, squashed = start, False
     while name in producers:
         node = producers[name]
         if node.domain not in ("", "ai.onnx") or node.input[0] in constants:
@@ -124,7 +127,7 @@ def over_its_sum(
     node: onnx.NodeProto,
     producers: Mapping[str, onnx.NodeProto],
     shapes: Mapping[str, Shape],
-    constants: Container[str],
+    constants: Mapping[str, Array],
     batch: int,
 ) -> bool:
     """Whether the node divides probabilities by their sum, which keeps the order of the classes."""
@@ -134,6 +137,28 @@ def over_its_sum(
     while (divisor := producers.get(below)) is not None and divisor.op_type in ("Max", "Abs", "ReduceSum", "ReduceL1"):
         below = next((name for name in divisor.input if name and name not in constants), "")
     return above is not None and above.op_type in ("Softmax", "Sigmoid") and below == node.input[0]
+
+
+def one_of_two(
+    output: str,
+    producers: Mapping[str, onnx.NodeProto],
+    shapes: Mapping[str, Shape],
+    constants: Mapping[str, Array],
+    batch: int,
+) -> str | None:
+    """Return p where ``output`` is the two probabilities [1 − p, p] of one sigmoid, else None."""
+    name = output
+    while (node := producers.get(name)) is not None and node.op_type in SAME_ORDER:
+        name = node.input[0]
+    if node is None or node.op_type != "Concat" or len(node.input) != 2:
+        return None
+    p = node.input[1]
+    other, chance = (producers.get(part) for part in node.input)
+    if other is None or other.op_type != "Sub" or other.input[1] != p or other.input[0] not in constants:
+        return None
+    complement = bool(np.all(np.asarray(constants[other.input[0]]) == 1))
+    single = math.prod(shapes.get(p, ())) == batch and chance is not None and chance.op_type == "Sigmoid"
+    return p if complement and single else None
 
 
 def opset_of(model: onnx.ModelProto) -> int:

@@ -381,7 +381,8 @@ class InputSpec:
 class OutputSpec:
     """The row of class scores: the graph's output ``name``, and ``logits``, the tensor before softmax or sigmoid.
 
-    ``declared`` is the file's own output, of which ``name`` is the picture's row where there are several.
+    ``declared`` is the file's own output, of which ``name`` is the picture's row where there are several. ``single``
+    says that it is one number f: the logits are then [−f, f], and ``name`` their probabilities.
     """
 
     name: str
@@ -389,6 +390,7 @@ class OutputSpec:
     classes: int
     logits: str
     declared: str = ""
+    single: bool = False
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -1,4 +1,4 @@
-"""What the command says and takes where a network has several inputs."""
+"""What the command says and takes where a network has several inputs, or one number for two classes."""
 
 from __future__ import annotations
 
@@ -29,6 +29,21 @@ def two(place: Path) -> Path:
     inputs = [End("token", [1, 2]), End("x", [1, 3, 16, 16])]
     np.save(place / "token.npy", f(1, 2))
     return save(place / "two.onnx", nodes, inputs, [End("y", [1, 4])], {"k": f(4, 3, 3, 3), "v": f(6, 4)})
+
+
+@pytest.fixture
+def one(place: Path) -> Path:
+    """A network that ends in one probability, ``one.onnx``."""
+    nodes = [
+        node("Conv", "x k", "c"),
+        node("Relu", "c", "r"),
+        node("GlobalAveragePool", "r", "m"),
+        node("Flatten", "m", "row"),
+        node("Gemm", "row v", "z"),
+        node("Sigmoid", "z", "p"),
+    ]
+    constants = {"k": f(4, 3, 3, 3), "v": f(4, 1)}
+    return save(place / "one.onnx", nodes, [End("x", [1, 3, 16, 16])], [End("p", [1, 1])], constants)
 
 
 def test_missing_inputs_are_named_with_the_option(heatcli: Run, two: Path) -> None:
@@ -97,3 +112,20 @@ def test_describe_writes_what_was_given(heatcli: Run, two: Path) -> None:
 
 def test_compile_takes_what_was_given(heatcli: Run, two: Path) -> None:
     assert heatcli("compile", "two.onnx", "-o", "e.onnx", "--input", "token=token.npy").code == 0
+
+
+def test_both_classes_of_one_number_are_shown(heatcli: Run, one: Path) -> None:
+    inspected = heatcli("inspect", "one.onnx").out
+    assert "p, one number f for 2 classes: 1 has the score f, 0 has −f" in inspected
+    output = json.loads(heatcli("inspect", "one.onnx", "--json").out)["output"]
+    assert (output["name"], output["classes"], output["single"]) == ("p", 2, True)
+    Path("one.txt").write_text("dog\n", "utf-8")
+    done = heatcli("explain", "photos/a.png", "-m", "one.onnx", "--labels", "one.txt", "--target", "not dog", "--json")
+    record = json.loads(done.out)
+    assert (record["target"]["index"], record["target"]["label"]) == (0, "not dog")
+    assert [entry["score"] for entry in record["top"]] == sorted(
+        (record["target"]["score"], -record["target"]["score"])
+    )[::-1]
+    assert sum(entry["probability"] for entry in record["top"]) == pytest.approx(1)
+    assert "class 1 is f, class 0 is −f" in done.err
+    assert heatcli("explain", "photos/a.png", "-m", "one.onnx", "--target", "2").code == 2

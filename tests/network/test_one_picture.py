@@ -241,8 +241,10 @@ def test_whole_numbers_and_labels(tmp_path, monkeypatch, padded_too):
     explainer = heatcli.load(path)
     x = np.random.default_rng(0).integers(0, 256, (1, 3, 7, 7)).astype("uint8")
     expected = plain(path, x=padded(x))
-    assert (explained(explainer, x).score > 0) == expected["label"][0, 0]
-    assert scores(explainer, x)[1][-1] == pytest.approx(float(expected["p"][0, 0]), rel=1e-5)
+    best = explained(explainer, x)
+    assert best.target == expected["label"][0, 0]
+    assert scores(explainer, x)[1][1] == pytest.approx(float(expected["p"][0, 0]), rel=1e-5)
+    assert explained(explainer, x, 0).ledger.score == pytest.approx(-explained(explainer, x, 1).ledger.score)
 
 
 def test_exported_networks_at_a_batch_of_sixteen(data, tmp_path):
