@@ -239,7 +239,8 @@ def _assemble(
     proto.name = "explainer"
     model.ir_version = max(model.ir_version, 8)
     model.producer_name = "heatcli"
-    runtime.prune(proto, [entry.name for entry in (*proto.output, *proto.input)])  # sums of single layers go
+    kept = [network.output.name, *(entry.name for entry in (*proto.output, *proto.input))]
+    runtime.prune(proto, kept)  # sums of single layers go
 
 
 def _large(model: onnx.ModelProto, graph: Graph) -> dict[str, Array]:

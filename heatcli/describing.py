@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -121,8 +122,16 @@ def sidecar(explainer: Explainer, settled: Preprocessing | None) -> dict[str, An
             "layout": settled.layout.lower(),
         }
     content["activation"] = explainer.activation
+    content["inputs"] = _files(explainer)
     content["labels"] = list(explainer.labels) if explainer.labels else None
     return {key: value for key, value in content.items() if value is not None}
+
+
+def _files(explainer: Explainer) -> dict[str, str] | None:
+    """Return the files that hold what the network takes beside the picture, as seen from the model."""
+    folder = Path(explainer.model.path).absolute().parent
+    files = {name: entry.file for name, entry in explainer.inputs.items() if entry.file}
+    return {name: os.path.relpath(file, folder) for name, file in files.items()} or None
 
 
 def _one_class(name: str, scores: np.ndarray, labels: tuple[str, ...] | None) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,16 +18,16 @@ from heatcli import network
 from heatcli.choosing import Choice, choose, one_of
 from heatcli.errors import PictureError, UsageError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
-from heatcli.inputs import Bounds, Picture, Range, prepare, range_of
+from heatcli.inputs import Bounds, Constant, Picture, Range, constants, prepare, range_of
 from heatcli.known.locate import locate
 from heatcli.known.registry import labels as known_labels
 from heatcli.known.registry import recognise
 from heatcli.network import file
-from heatcli.network.layers import Network
+from heatcli.network.layers import Network, OutputSpec
 from heatcli.occlusion import Occlusion, Windows, windows_on
 from heatcli.pictures import preprocessing
-from heatcli.pictures.facts import from_known
-from heatcli.pictures.labels import labels_from_metadata, read_labels
+from heatcli.pictures.facts import from_known, sidecar_path
+from heatcli.pictures.labels import both, labels_from_metadata, read_labels
 from heatcli.pictures.layouts import form_of
 from heatcli.pictures.preprocessing import Preprocessing
 from heatcli.planning import ENGINES, Plan, nothing, rules_for
@@ -59,11 +59,13 @@ class Explainer:
         activation: str = "softmax",
         engine: str = "numpy",
         provider: str = "cpu",
+        inputs: Mapping[str, Constant] | None = None,
     ) -> None:
         """Keep what is known; a session is opened when the first picture comes.
 
         ``activation`` is what makes probabilities of a network that ends in logits: softmax or sigmoid. ``engine`` is
-        numpy or compiled, ``provider`` what onnxruntime runs on, such as cpu or cuda.
+        numpy or compiled, ``provider`` what onnxruntime runs on, such as cpu or cuda. ``inputs`` are those beside the
+        picture, which the network has taken in as constants.
         """
         one_of("engine", engine, tuple(ENGINES))
         providers(provider)
@@ -72,7 +74,7 @@ class Explainer:
         self.network, self.model, self.preprocessing, self.labels = network, model, preprocessing, labels
         self.notes = (*network.notes, *notes)
         self.range, self.threads, self.precision, self.activation = range, threads, precision, activation
-        self.engine, self.provider = engine, provider
+        self.engine, self.provider, self.inputs = engine, provider, dict(inputs or {})
         self._plan: tuple[tuple[Any, ...], Plan | Occlusion] | None = None
         self._lock = threading.Lock()
 
@@ -172,6 +174,7 @@ class Explainer:
             **plan.settings,
             "range": _plain(prepared.bounds),
             "precision": self.precision,
+            **self._given(),
         }
         explained = [self._class(index, scores, chances) for index in dict.fromkeys(ranked(asked, scores))]
         begun = time.perf_counter()
@@ -241,6 +244,7 @@ class Explainer:
             "preprocessing": self.preprocessing.record() if self.preprocessing else None,
             "labels": self.labels,
             "model_sha256": self.model.sha256,
+            **self._given(),
         }
         return write_explainer(plan, bounds, form_of(*self._arrangement()), settings, Path(path))
 
@@ -304,6 +308,10 @@ class Explainer:
             raise UsageError(f"--engine {self.engine} does not go with {method}, which runs the network as it is")
         return choice
 
+    def _given(self) -> dict[str, Any]:
+        """Return for records what was given beside the picture, nothing where there is nothing."""
+        return {"inputs": {name: entry.record() for name, entry in self.inputs.items()}} if self.inputs else {}
+
     def _class(self, index: int, scores: Array, chances: Array) -> ClassScore:
         label = self.labels[index] if self.labels else None
         return ClassScore(index, label, float(scores[index]), float(chances[index]))
@@ -326,6 +334,7 @@ def load(
     scale: float | None = None,
     channels: str | None = None,
     layout: str | None = None,
+    inputs: Mapping[str, str | Path | Array] | None = None,
     range: Range | None = None,
     threads: int | None = None,
     precision: str = "float32",
@@ -336,7 +345,8 @@ def load(
 
     ``model`` is a path, or the name of a known model that has been fetched; a file of that name goes first.
     ``preprocess`` is ``"auto"`` or a preset's name; ``size`` (height, width), ``fit``, ``mean``, ``std``, ``scale``,
-    ``channels`` and ``layout`` override single facts of it. ``labels`` is a file or a list. ``range`` gives the bounds
+    ``channels`` and ``layout`` override single facts of it. ``labels`` is a file or a list. ``inputs`` gives, by name,
+    arrays or .npy files for the inputs of a network that takes more than the picture. ``range`` gives the bounds
     of the network input for z^B where no preprocessing says them. ``threads`` bounds onnxruntime; ``precision`` is that
     of the relevance pass. ``engine`` is numpy, or compiled: the relevance pass is written as ONNX nodes too, and
     onnxruntime runs both; ``provider`` is what onnxruntime runs on. A network that cannot be read into layers loads
@@ -350,9 +360,17 @@ def load(
     path = locate(model)
     sides = preprocessing.parse_size(size) if size is not None else None
     order = layout.upper() if layout and layout not in ("flat", "tensor") else layout
+    sidecar = preprocessing.read_sidecar(path)
+    given = constants(inputs or _beside(path, sidecar))
     with ThreadPoolExecutor(1) as worker:  # hashing lets other threads run
         digest = worker.submit(file.digest, path)
-        read = network.read(path, size=sides, suggested=preprocessing.stated_size(path), layout=order)
+        read = network.read(
+            path,
+            size=sides,
+            suggested=lambda metadata: preprocessing.stated_size(path, metadata),
+            layout=order,
+            inputs={name: entry.value for name, entry in given.items()},
+        )
         sha256 = digest.result()
     recognised = recognise(sha256)
     settled, notes = preprocessing.resolve(
@@ -372,12 +390,13 @@ def load(
         if recognised is None
         else from_known(recognised.settings, recognised.name, checked=recognised.checked),
     )
-    sidecar = preprocessing.read_sidecar(path)
     if labels is None and (beside := sidecar.get("labels")):
         labels = path.parent / beside if isinstance(beside, str) else beside
-    names = _labels(labels, path, read.output.classes)
+    names = _labels(labels, path, read.output)
     if names is None and recognised is not None and recognised.classes == read.output.classes:
         names = known_labels(recognised)
+    if names is None and (names := read.labels):
+        notes = (*notes, "labels are the model's own, from its graph; change with --labels")
     if names is None and (names := labels_from_metadata(read.metadata, read.output.classes)):
         notes = (*notes, "labels are the model's own, from its metadata; change with --labels")
     return Explainer(
@@ -392,16 +411,27 @@ def load(
         activation=sidecar.get("activation") or "softmax",
         engine=engine,
         provider=provider,
+        inputs=given,
     )
 
 
-def _labels(labels: str | Path | Sequence[str] | None, model: Path, classes: int) -> tuple[str, ...] | None:
+def _beside(model: Path, sidecar: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs that the sidecar file gives: numbers, or files whose names are seen from the model."""
+    stated = sidecar.get("inputs") or {}
+    if not isinstance(stated, dict):
+        raise UsageError(f"{sidecar_path(model)}: inputs: an object from names to files or numbers is needed")
+    return {name: model.parent / value if isinstance(value, str) else value for name, value in stated.items()}
+
+
+def _labels(labels: str | Path | Sequence[str] | None, model: Path, output: OutputSpec) -> tuple[str, ...] | None:
     if labels is None:
         return None
     if isinstance(labels, str | Path):
-        return read_labels(labels, classes)
-    if len(labels) != classes:
-        raise UsageError(f"{len(labels)} labels were given, but {model} has {classes} classes")
+        return read_labels(labels, output.classes, single=output.single)
+    if output.single and len(labels) == 1:
+        return both(labels[0])
+    if len(labels) != output.classes:
+        raise UsageError(f"{len(labels)} labels were given, but {model} has {output.classes} classes")
     return tuple(labels)
 
 

@@ -136,7 +136,7 @@ def agrees_in_batches(compiled: Compiled, plan: Plan, x: Array) -> bool:
     names = [compiled.names["relevance"], plan.network.output.name]
     other = np.ascontiguousarray(x[..., ::-1])
     try:
-        session = open_compiled(compiled, (), threads=None, provider="cpu")
+        session = open_compiled(compiled, names[1:], threads=None, provider="cpu")
         name, best = plan.network.input.name, {compiled.names["target"]: np.array([-1], np.int64)}
         both = runtime.run(session, names, {name: np.concatenate([x, other]), **best})
         alone = [runtime.run(session, names, {name: one, **best}) for one in (x, other)]

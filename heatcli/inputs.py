@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -36,6 +37,42 @@ class Prepared:
     image: PIL.Image.Image | None
     placement: Placement | None
     seconds: float
+
+
+@dataclass(frozen=True)
+class Constant:
+    """What is given for an input beside the picture; ``file`` is None for an array."""
+
+    value: Array
+    file: str | None
+    sha256: str
+
+    def record(self) -> dict[str, str | None]:
+        """Return where it came from, and what tells it from another."""
+        return {"file": self.file, "sha256": self.sha256}
+
+
+def constants(given: Mapping[str, str | Path | Array] | None) -> dict[str, Constant]:
+    """Return what is ``given`` for inputs beside the picture, by name: arrays, or the .npy files that hold them.
+
+    Raises UsageError for what cannot be read.
+    """
+    if not isinstance(given or {}, Mapping):
+        raise UsageError(f"inputs must go from names to arrays or .npy files, not be a {type(given).__name__}")
+    found = {}
+    for name, value in (given or {}).items():
+        if isinstance(value, str | Path):
+            try:
+                array = read_tensor(value)
+            except PictureError as error:
+                raise UsageError(f"--input {name}: {error}") from error
+        else:
+            array = np.asarray(value)
+            if array.dtype.kind not in NUMBERS:
+                raise UsageError(f"--input {name}: an array of {array.dtype}; numbers are needed")
+        digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode() + array.tobytes()).hexdigest()
+        found[name] = Constant(array, str(value) if isinstance(value, str | Path) else None, digest)
+    return found
 
 
 def prepare(picture: Picture, spec: InputSpec, preprocessing: Preprocessing | None, given: Range | None) -> Prepared:
@@ -83,7 +120,8 @@ def _tensor(picture: Picture) -> Array | None:
 def _as_input(tensor: Array, spec: InputSpec) -> Array:
     if tensor.dtype.kind not in NUMBERS:
         raise PictureError(f"the tensor holds {tensor.dtype}, not numbers")
-    x = tensor.reshape(spec.shape) if tensor.shape == spec.shape[1:] and spec.shape[0] == 1 else tensor
+    sides = [[length for length in shape if length != 1] for shape in (tensor.shape, spec.shape)]
+    x = tensor.reshape(spec.shape) if sides[0] == sides[1] else tensor  # axes of length 1 change nothing
     if x.shape != spec.shape:
         raise PictureError(f"the tensor has shape {tensor.shape}; the input {spec.name} takes {spec.shape}")
     if x.dtype.kind == "f" and not np.isfinite(x).all():

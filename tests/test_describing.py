@@ -119,8 +119,19 @@ def test_scores_that_tell_nothing_are_never_right(tmp_path: Path, reddish: Path,
 
 
 def test_one_class_is_nothing_to_compare(tmp_path: Path, reddish: Path):
+    proto = onnx.load(colours(tmp_path / "net.onnx", np.ones((3, 1))))
+    (last,) = proto.graph.output
+    proto.graph.node[-1].output[0] = "line"
+    proto.graph.node.append(helper.make_node("Relu", ["line"], [last.name]))
+    onnx.save(proto, tmp_path / "one.onnx")
     with pytest.raises(UsageError, match="the model has only one"):
-        trials(heatcli.load(colours(tmp_path / "net.onnx", np.ones((3, 1)))), [reddish], ["0"], {})
+        trials(heatcli.load(tmp_path / "one.onnx"), [reddish], ["0"], {})
+
+
+def test_one_number_tells_two_classes_apart(tmp_path: Path, reddish: Path):
+    explainer = heatcli.load(colours(tmp_path / "net.onnx", np.array([[1.0], [0.0], [-1.0]])), preprocess="unit")
+    found = trials(explainer, [reddish], ["1"], {"preprocess": "unit"})
+    assert {(trial.channels, trial.ranks) for trial in found} == {("rgb", (1,)), ("bgr", (2,))}
 
 
 def test_whole_numbers_take_raw_pixels_only(tmp_path: Path, reddish: Path):

@@ -193,7 +193,7 @@ def test_a_signal_that_is_no_picture(tmp_path):
     w, x = RANDOM.integers(-9, 9, (1000, 3)).astype("float32"), RANDOM.integers(0, 4, (1, 1000, 1)).astype("float32")
     nodes = [node("Flatten", "x", "row"), node("MatMul", "row w", "y")]
     explainer = heatcli.load(saved(tmp_path / "m.onnx", nodes, (1, 1000, 1), {"w": w}))
-    assert (explainer.network.input.layout, explainer.preprocessing) == ("tensor", None)
+    assert (explainer.network.input.layout, explainer.preprocessing) == ("flat", None)
     assert 100 < explainer.steps(method="occlusion") <= 14**2
     explanation = explainer.explain(x, method="occlusion", target=0, window=7)
     share = w[:, 0] * x.reshape(-1)

@@ -45,6 +45,7 @@ def compile_(
     pixel_scale: options.PixelScale = None,
     channels: options.ChannelsOption = None,
     layout: options.LayoutOption = None,
+    input_: options.Inputs = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file that is there.", rich_help_panel=options.OUTPUT)
     ] = False,
@@ -72,6 +73,7 @@ def compile_(
         channels=channels,
         layout=layout,
         range_=range_,
+        inputs=input_,
     )
     explainer = heatcli.load(model, **loading)
     if path.exists() and path.samefile(explainer.model.path):

@@ -74,6 +74,7 @@ def describe(
     pixel_scale: options.PixelScale = None,
     channels: options.ChannelsOption = None,
     layout: options.LayoutOption = None,
+    input_: options.Inputs = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -111,6 +112,7 @@ def describe(
         channels=channels,
         layout=layout,
         range_=None,
+        inputs=input_,
     )
     explainer = heatcli.load(model, **loading)
     if activation is not None:
@@ -119,7 +121,7 @@ def describe(
     if output != "-":
         _refuse(path, explainer, overwrite=overwrite)
     console = stderr_console(quiet=quiet)
-    certain = {name: value for name, value in loading.items() if name not in ("labels", "range")}
+    certain = {name: value for name, value in loading.items() if name not in ("labels", "range", "inputs")}
     _present(explainer, console, labels=labels, activation=activation)
     settled, found = explainer.preprocessing, []
     if check and expect:

@@ -56,6 +56,7 @@ def explain(
     pixel_scale: options.PixelScale = None,
     channels: options.ChannelsOption = None,
     layout: options.LayoutOption = None,
+    input_: options.Inputs = None,
     style: options.StyleOption = None,
     colormap: options.Colormap = None,
     scale: options.Scale = "per-image",
@@ -97,6 +98,7 @@ def explain(
         channels=channels,
         layout=layout,
         range_=range_,
+        inputs=input_,
     )
     loading |= {"engine": engine.value, "provider": provider}
     settings: dict[str, Any] = {
@@ -119,6 +121,7 @@ def explain(
         steps = _check_names(explainer, targets, settings)
     except UnsupportedModel as error:
         raise _shortened(error, model) from error
+    asked["inputs"] = {name: entry.record() for name, entry in explainer.inputs.items()}
     work = Work(explainer, plan, targets, settings, drawing, saved, layers, records.plain(asked))
     run = Run(work, steps, json=json, show=show, fail_fast=fail_fast, quiet=quiet, verbose=verbose, debug=debug)
     return run.over(found, jobs=workers, resume=resume)

@@ -41,6 +41,7 @@ def inspect(
     pixel_scale: options.PixelScale = None,
     channels: options.ChannelsOption = None,
     layout: options.LayoutOption = None,
+    input_: options.Inputs = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.VerboseInspect = False,
@@ -60,6 +61,7 @@ def inspect(
         channels=channels,
         layout=layout,
         range_=range_,
+        inputs=input_,
     )
     offer(model)
     try:
@@ -104,11 +106,21 @@ def describe(explainer: Explainer, rules: dict[str, str]) -> dict[str, Any]:
                 "size_is_open": network.input.free,
                 "raw_pixels": network.input.raw_pixels,
             },
+            "constants": [
+                {
+                    "name": spec.name,
+                    "shape": spec.shape,
+                    "dtype": spec.dtype,
+                    **explainer.inputs[spec.name].record(),
+                }
+                for spec in network.constants
+            ],
             "output": {
-                "name": network.output.name,
+                "name": network.output.declared,
                 "kind": network.output.kind,
                 "classes": network.output.classes,
                 "logits": network.output.logits,
+                **({"single": True} if network.output.single else {}),
             },
             "preprocessing": None if preprocessing is None else preprocessing.record(),
             "range": _range(explainer),
@@ -198,6 +210,9 @@ def _header(description: dict[str, Any], words: str, *, verbose: bool) -> list[t
         lines.append(("", "height and width are open in the file (--size)"))
     if entry["raw_pixels"]:
         lines.append(("", f"takes raw pixels: {entry['raw_pixels']}"))
+    for place, other in enumerate(description["constants"]):
+        held = f"{other['name']} {_shape(other['shape'])} {other['dtype']}, from {other['file'] or 'an array'}"
+        lines.append(("" if place else "constants", held))
     lines.append(("preprocessing", words))
     if verbose and description["preprocessing"]:
         lines += [("", evidence) for evidence in description["preprocessing"]["evidence"]]
@@ -210,9 +225,10 @@ def _header(description: dict[str, Any], words: str, *, verbose: bool) -> list[t
         "log-softmax": f"log-softmax; explained before it, at {output['logits']}",
         "sigmoid": f"sigmoid; explained before it, at {output['logits']}",
     }
-    lines.append(
-        ("output", f"{output['name']}, {count(output['classes'], 'class', 'classes')}, {kinds[output['kind']]}")
-    )
+    what = f"{count(output['classes'], 'class', 'classes')}, {kinds[output['kind']]}"
+    if output.get("single"):
+        what = f"one number f for 2 classes: 1 has the score f, 0 has −f; explained at {output['logits']}"
+    lines.append(("output", f"{output['name']}, {what}"))
     if description["labels"]:
         lines.append(("labels", shorten("; ".join(description["labels"]), MOST_LABELS)))
     if verbose:

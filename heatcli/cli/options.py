@@ -248,6 +248,17 @@ LayoutOption = Annotated[
     Layout | None, typer.Option("--layout", help="Order of the input's axes.", rich_help_panel=PICTURE)
 ]
 
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="NAME=FILE.npy",
+        help="What a network takes beside the picture: the constant value of its input NAME. Repeatable; "
+        "`heatcli inspect` lists the names.",
+        rich_help_panel=PICTURE,
+    ),
+]
+
 # drawing --------------------------------------------------------------------------------------------------------------
 
 StyleOption = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from heatcli.errors import UsageError
@@ -74,6 +74,7 @@ def loading(
     channels: Channels | None,
     layout: Layout | None,
     range_: str | None,
+    inputs: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Return the options that settle how a model is loaded as the keywords of ``heatcli.load``."""
     return {
@@ -86,8 +87,22 @@ def loading(
         "scale": None if pixel_scale is None else number(pixel_scale, "--pixel-scale"),
         "channels": channels and channels.value,
         "layout": layout and layout.value.upper(),
+        "inputs": named_files(inputs),
         "range": bounds(range_),
     }
+
+
+def named_files(texts: Sequence[str] | None) -> dict[str, str]:
+    """Read ``NAME=FILE.npy``, each name once."""
+    found: dict[str, str] = {}
+    for text in texts or ():
+        name, _, file = text.partition("=")
+        if not name or not file:
+            raise UsageError(f"--input {text}: give the input's name and a file, such as mask=mask.npy")
+        if name in found:
+            raise UsageError(f"--input {name} was given twice: {found[name]} and {file}")
+        found[name] = file
+    return found
 
 
 def whole(text: str, option: str) -> int:

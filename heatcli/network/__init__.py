@@ -2,67 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
+from onnx import helper, numpy_helper
 
 from heatcli import runtime
 from heatcli.errors import ModelError, NotAClassifier, UnreadableModel, UnsupportedModel, UnsupportedNode
 from heatcli.network import file, head, patterns, reading
-from heatcli.network.layers import Layer, Linear, Network
+from heatcli.network.layers import Layer, Linear, Network, OutputSpec
 from heatcli.network.simplify import Simplified, simplify
+from heatcli.network.two_classes import two_classes
 
 __all__ = ["read"]
 
 WAY_OUT = "--method occlusion explains the model without decomposing it"
 """What remains for a network that onnxruntime runs and heatcli cannot decompose."""
 
+Suggested = Callable[[Mapping[str, str]], tuple[int, int] | None]
+"""Returns (height, width) by a file's metadata."""
+
 
 def read(
     path: str | Path,
     *,
     size: tuple[int, int] | None = None,
-    suggested: tuple[int, int] | None = None,
+    suggested: Suggested | None = None,
     layout: str | None = None,
+    inputs: Mapping[str, np.ndarray] | None = None,
 ) -> Network:
     """Read the ONNX classifier at ``path`` into a layer list.
 
     ``size`` (height, width) settles sizes that the file leaves open and must not contradict those that it fixes;
-    ``suggested`` does the former alone. ``layout`` overrides what the input's shape suggests.
+    ``suggested`` does the former alone, by the file's metadata. ``layout`` overrides what the input's shape suggests.
+    ``inputs`` are values by name of inputs beside the picture.
     A network that onnxruntime runs but that cannot be read into layers is returned without any: it holds the
     UnsupportedModel, with every unsupported node by name, that ``require_layers`` raises.
-    Raises UnreadableModel, NotAClassifier, or UnsupportedModel where onnxruntime cannot run it either.
+    Raises UsageError where ``inputs`` do not fit, UnreadableModel, NotAClassifier, or UnsupportedModel where
+    onnxruntime cannot run it either.
     """
     path = Path(path)
     try:
-        return _read(path, size, suggested, layout)
+        return _read(path, size, suggested, layout, inputs or {})
     except UnsupportedModel as error:
         raise _located(error, path) from error.__cause__
     except ModelError as error:
         raise type(error)(f"{path}: {error}") from error.__cause__
 
 
-def _read(path: Path, size: tuple[int, int] | None, suggested: tuple[int, int] | None, layout: str | None) -> Network:
+def _read(
+    path: Path,
+    size: tuple[int, int] | None,
+    suggested: Suggested | None,
+    layout: str | None,
+    inputs: Mapping[str, np.ndarray],
+) -> Network:
     proto = file.load(path)
     crashing, foreign = file.crashing(proto), file.foreign(proto)
     if crashing:
         raise _unsupported((*crashing, *foreign))
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     producer, opset = file.producer(proto), head.opset_of(proto)
+    sides = suggested(metadata) if suggested else None
     try:
-        simplified = simplify(proto, path.resolve().parent, size=size, suggested=suggested, layout=layout)
+        simplified = simplify(proto, path.resolve().parent, size=size, suggested=sides, layout=layout, inputs=inputs)
     except UnreadableModel as error:
         if foreign:  # unknown to onnxruntime too, or a loop that does not end
             raise _unsupported(foreign, str(error)) from error
         raise
-    output, notes = head.find_output(simplified.model, simplified.nodes, simplified.shapes, simplified.constants)
+    output, notes = head.find_output(
+        simplified.model, simplified.nodes, simplified.shapes, simplified.constants, simplified.batch
+    )
+    if simplified.batch > 1:
+        output = first_row(simplified, output)
     layers: list[Layer] = []
     refusal: UnsupportedModel | None = None
     try:
         layers = decomposed(simplified, output.logits, foreign)
     except UnsupportedModel as error:
         refusal = _located(error, path)
+    if output.classes == 1 and output.kind in ("logits", "sigmoid"):
+        layers, output, said = two_classes(layers, output, simplified.model.graph, simplified.shapes)
+        notes = [*notes, said]
     return Network(
         layers=tuple(layers),
         input=replace(simplified.input, raw_pixels=raw_pixels(simplified)),
@@ -76,7 +100,22 @@ def _read(path: Path, size: tuple[int, int] | None, suggested: tuple[int, int] |
         notes=(*simplified.notes, *notes),
         nonnegative=patterns.nonnegative(layers),
         refusal=refusal,
+        constants=simplified.supplied,
+        labels=simplified.labels if simplified.labels and len(simplified.labels) == output.classes else None,
     )
+
+
+def first_row(simplified: Simplified, output: OutputSpec) -> OutputSpec:
+    """Return the first of the rows of ``output``, the picture's; ``simplified`` gets it in place."""
+    first = "heatcli/first"
+    simplified.constants[first] = np.array([0])
+    simplified.model.graph.initializer.append(numpy_helper.from_array(simplified.constants[first], first))
+    for name in dict.fromkeys((output.name, output.logits)):
+        node = helper.make_node("Gather", [name, first], [f"heatcli/row/{name}"], axis=0)
+        simplified.model.graph.node.append(node)
+        simplified.nodes.append(node)
+        simplified.shapes[f"heatcli/row/{name}"] = (1, *simplified.shapes[name][1:])
+    return replace(output, name=f"heatcli/row/{output.name}", logits=f"heatcli/row/{output.logits}")
 
 
 def decomposed(simplified: Simplified, logits: str, foreign: tuple[UnsupportedNode, ...]) -> list[Layer]:
@@ -92,6 +131,7 @@ def decomposed(simplified: Simplified, logits: str, foreign: tuple[UnsupportedNo
     }
     source = simplified.input.name
     layers, unsupported = reading.read_layers(nodes, source, simplified.constants, simplified.shapes, opsets)
+    needed |= {node.output[0] for node in nodes}
     unclear = [node for node in simplified.unclear if node.name in needed]
     told = {node.name for node in unclear}
     if refused := (*unclear, *(node for node in unsupported if node.name not in told)):
@@ -146,7 +186,7 @@ def raw_pixels(simplified: Simplified) -> str | None:
         node = users[0]
         if node.op_type in ("Sub", "Mul", "Div", "Add", "BatchNormalization"):
             found.append(node.op_type)
-        elif node.op_type not in ("Transpose", "Cast", "Identity", "Reshape"):
+        elif node.op_type not in ("Transpose", "Cast", "Identity", "Reshape", "Concat"):
             break
         name = node.output[0]
     return f"the graph starts with {', '.join(found)}" if found else None

@@ -379,12 +379,18 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """The row of class scores: the graph's output ``name``, and ``logits``, the tensor before softmax or sigmoid."""
+    """The row of class scores: the graph's output ``name``, and ``logits``, the tensor before softmax or sigmoid.
+
+    ``declared`` is the file's own output, of which ``name`` is the picture's row where there are several. ``single``
+    says that it is one number f: the logits are then [−f, f], and ``name`` their probabilities.
+    """
 
     name: str
     kind: str
     classes: int
     logits: str
+    declared: str = ""
+    single: bool = False
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -394,7 +400,8 @@ class Network:
     ``refusal`` says why there is no layer list, where the network can be run but not be decomposed.
 
     ``shapes`` gives every data tensor's shape at batch 1. ``graph`` is the simplified model as ONNX bytes, which the
-    forward pass runs; ``weights`` are its large constants by name, which stand in it as placeholders.
+    forward pass runs; ``weights`` are its large constants by name, which stand in it as placeholders. ``constants`` are
+    inputs of the file that were given beside the picture; ``labels`` are class names that stand in its graph.
     """
 
     layers: tuple[Layer, ...]
@@ -408,6 +415,8 @@ class Network:
     metadata: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     nonnegative: frozenset[str] = frozenset()
+    constants: tuple[InputSpec, ...] = ()
+    labels: tuple[str, ...] | None = None
     refusal: UnsupportedModel | None = None
 
     def require_layers(self) -> None:

@@ -20,10 +20,12 @@ from onnx import numpy_helper
 
 from heatcli import runtime
 from heatcli.errors import ModelError, UnreadableModel, UnsupportedNode, UsageError
+from heatcli.network import classical, one_picture, supplying
 from heatcli.network.layers import InputSpec
 from heatcli.network.precision import lift
 from heatcli.network.quantised import realise
-from heatcli.network.rewriting import rewrite
+from heatcli.network.rewriting import rewrite, rewritten
+from heatcli.network.supplying import dims_of, shape_text
 from heatcli.network.weights import detach, fetch
 
 Shape = tuple[int, ...]
@@ -46,7 +48,8 @@ class Simplified:
     """The simplified ``model``, its ``weights`` apart from it, its image input, all constants, all other shapes.
 
     ``nodes`` are what the readers get: those of the model, unless it is quantised. ``unclear`` are nodes that could not
-    be brought into a form with a reader.
+    be brought into a form with a reader. ``batch`` is how many rows the outputs have, of which the picture's is the
+    first; ``supplied`` are the inputs that became constants, ``labels`` the names of the classes if the graph has them.
     """
 
     model: onnx.ModelProto
@@ -57,6 +60,9 @@ class Simplified:
     nodes: list[onnx.NodeProto]
     notes: list[str] = field(default_factory=list)
     unclear: list[UnsupportedNode] = field(default_factory=list)
+    batch: int = 1
+    supplied: tuple[InputSpec, ...] = ()
+    labels: tuple[str, ...] | None = None
 
 
 def simplify(
@@ -66,32 +72,52 @@ def simplify(
     size: tuple[int, int] | None = None,
     suggested: tuple[int, int] | None = None,
     layout: str | None = None,
+    inputs: Mapping[str, np.ndarray] | None = None,
 ) -> Simplified:
     """Simplify ``model``, whose external data lies in ``folder``, with its image input at ``size`` (height, width).
 
     ``suggested`` takes the place of ``size`` where the file leaves sizes open; ``layout`` overrides what the input's
-    shape suggests. Raises ModelError where the model has no or several inputs
-    or onnxruntime refuses it, and UsageError where ``size`` contradicts the file.
+    shape suggests; ``inputs`` are the values of all inputs but the picture. Raises ModelError where another input is
+    left or onnxruntime refuses the model, and UsageError where ``size`` or ``inputs`` contradict the file.
     """
     if len(model.functions):
         model = onnx.inliner.inline_local_functions(model)
+    supplied, named = supplying.supply(model, inputs or {})
     drop_initializers_from_inputs(model)
+    labels = classical.names_of_classes(model)
+    classical.prepare(model, rewritten())
+    supplying.keep_picture(model, supplied)
     other = lift(model, folder)
-    spec, notes = settle_input(model, size, suggested, layout)
+    batch = one_picture.batch_of(model) if layout is None or layout.startswith(("N", "flat")) else 1
+    spec, notes = settle_input(model, size, suggested, layout, batch=batch, named=named)
     if other:
         notes.append(f"the file computes in {other}; it is explained in float32")
     forget_shapes(model)
-    simplified, weights = optimise(model, folder)
-    drop_initializers_from_inputs(simplified)
-    constants, shapes = known(simplified, weights, spec)
-    _, *inner = runtime.graphs(simplified.graph)
-    if inner:  # control flow is not read, only run: it stays as it is
-        return Simplified(simplified, weights, spec, constants, shapes, list(simplified.graph.node), notes)
-    changed, unclear = rewrite(simplified, constants, shapes)
-    if changed:
+    if batch > 1:
+        one_picture.pad(model, spec, batch)
+    try:
+        simplified, weights = optimise(model, folder)
+        drop_initializers_from_inputs(simplified)
+        if batch > 1:
+            one = one_picture.divided(simplified, weights, spec, batch)
+            notes.append(one_picture.said(batch, divided=one is not None))
+            if one is not None:
+                (simplified, weights), batch = one, 1
+                forget_shapes(simplified)
         constants, shapes = known(simplified, weights, spec)
-    nodes, more = realise(simplified, constants, shapes, spec.name)
-    return Simplified(simplified, weights, spec, constants, shapes, nodes, notes, unclear + more)
+    except UnreadableModel as error:
+        guessed = f" ({'; '.join(notes)})" if notes else ""
+        raise UnreadableModel(f"{error}{guessed}") from error
+    nodes: list[onnx.NodeProto] = list(simplified.graph.node)
+    unclear: list[UnsupportedNode] = []
+    _, *inner = runtime.graphs(simplified.graph)
+    if not inner:  # control flow is not read, only run: it stays as it is
+        changed, unclear = rewrite(simplified, constants, shapes)
+        if changed:
+            constants, shapes = known(simplified, weights, spec)
+        nodes, more = realise(simplified, constants, shapes, spec.name)
+        unclear += more
+    return Simplified(simplified, weights, spec, constants, shapes, nodes, notes, unclear, batch, supplied, labels)
 
 
 def known(
@@ -116,17 +142,25 @@ def drop_initializers_from_inputs(model: onnx.ModelProto) -> None:
 
 
 def settle_input(
-    model: onnx.ModelProto, size: tuple[int, int] | None, suggested: tuple[int, int] | None, layout: str | None
+    model: onnx.ModelProto,
+    size: tuple[int, int] | None,
+    suggested: tuple[int, int] | None,
+    layout: str | None,
+    *,
+    batch: int = 1,
+    named: Mapping[str, int] | None = None,
 ) -> tuple[InputSpec, list[str]]:
-    """Fix every free size of the model's one input in place, batch 1, and say what was guessed about it."""
-    if len(model.graph.input) != 1:
-        names = ", ".join(entry.name for entry in model.graph.input) or "none"
-        raise ModelError(f"the model has {len(model.graph.input)} inputs ({names}); one picture input is needed")
+    """Fix every free size of the model's one input in place, batch 1 for ``batch``, and say what was guessed about it.
+
+    ``named`` are lengths of open axes that inputs given as constants have settled.
+    """
     entry = model.graph.input[0]
     tensor = entry.type.tensor_type
     if tensor.elem_type not in DTYPES or not tensor.HasField("shape"):
         raise ModelError(f"the input {entry.name} is no tensor of numbers with a known number of axes")
-    given = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else 0 for d in tensor.shape.dim]
+    given = dims_of(entry)
+    if batch > 1:
+        given[0] = 1
     notes: list[str] = []
     if layout is None or layout.upper() == "FLAT-HWC":
         layout = layout_of(given)
@@ -153,14 +187,11 @@ def settle_input(
                 raise ModelError(f"the input {entry.name} has sizes left open: {shape_text(given)}")
             else:
                 shape[axis] = 1
-        elif letter == "N" and axis == 0 and given[axis] > 1 and layout != "tensor":
-            raise ModelError(
-                f"the input {entry.name} has a fixed batch of {given[axis]}; export it with batch 1 or open"
-            )
     if free and size is None and suggested is None:
         notes.append(
             f"height and width are open in the file: {DEFAULT_SIDE}x{DEFAULT_SIDE} assumed; change with --size"
         )
+    supplying.check_sizes(named or {}, entry, shape)
     for axis, length in enumerate(shape):
         tensor.shape.dim[axis].Clear()
         tensor.shape.dim[axis].dim_value = length
@@ -168,8 +199,13 @@ def settle_input(
 
 
 def layout_of(shape: list[int]) -> str:
-    """Guess the layout from sizes in which 0 stands for open: the axis of 1, 3 or 4 is the channel axis."""
+    """Guess the layout from sizes in which 0 stands for open: the axis of 1, 3 or 4 is the channel axis.
+
+    A row of numbers may have axes of length 1 behind it.
+    """
     channels = (1, 3, 4)
+    if len(shape) == 1 or (len(shape) == 3 and shape[0] in (0, 1) and shape[1] > 4 and shape[2] == 1):
+        return "flat"
     if len(shape) == 4:
         if shape[1] in channels or shape[3] not in channels:
             return "NCHW"
@@ -185,11 +221,6 @@ def layout_of(shape: list[int]) -> str:
     return "tensor"
 
 
-def shape_text(shape: list[int] | Shape) -> str:
-    """Write a shape for a message: ``1x3x224x?``."""
-    return "x".join(str(length) if length else "?" for length in shape)
-
-
 def forget_shapes(model: onnx.ModelProto) -> None:
     """Drop what the file says about inner and output shapes: it may speak of another batch or size."""
     del model.graph.value_info[:]
@@ -201,6 +232,9 @@ def forget_shapes(model: onnx.ModelProto) -> None:
 def optimise(model: onnx.ModelProto, folder: Path) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """Return the model as onnxruntime's basic level leaves it, and its weights; MatMul and Add stay apart."""
     weights = detach(model, folder)
+    runtime.prune(model.graph, [entry.name for entry in model.graph.output])
+    present = {entry.name for entry in model.graph.initializer}
+    weights = {name: value for name, value in weights.items() if name in present}  # others are asked for in vain
     matrices = set_aside(model, weights)
     with tempfile.TemporaryDirectory(prefix="heatcli-") as scratch:
         path = Path(scratch) / "simplified.onnx"

@@ -22,7 +22,9 @@ Numbers = tuple[float, ...]
 
 CHANNELS = ("rgb", "bgr", "grey")
 KEYS = ("preprocess", "size", "fit", "resize", "mean", "std", "scale", "channels", "layout")
-OTHER_KEYS = frozenset({"labels", "activation", "range", "name", "description", "source", "license", "sha256"})
+OTHER_KEYS = frozenset(
+    {"labels", "inputs", "activation", "range", "name", "description", "source", "license", "sha256"}
+)
 """Keys of the sidecar file that other rooms read or that only people read."""
 
 
@@ -106,9 +108,9 @@ def from_sidecar(model_path: str | Path) -> Facts | None:
     return replace(facts, warnings=warnings)
 
 
-def stated_size(model_path: str | Path) -> tuple[int, int] | None:
-    """Return the (height, width) that files beside the model state, for networks that leave it open."""
-    for facts in (from_sidecar(model_path), from_config(model_path)):
+def stated_size(model_path: str | Path, metadata: Mapping[str, str] | None = None) -> tuple[int, int] | None:
+    """Return the (height, width) that files beside the model or its metadata state, where the graph leaves it open."""
+    for facts in (from_sidecar(model_path), from_metadata(metadata or {}), from_config(model_path)):
         if facts and facts.size:
             return facts.size
     return None

@@ -35,12 +35,13 @@ class Labels(tuple[str, ...]):  # noqa: SLOT001 (a tuple subclass has no room fo
         return tuple(self), self.synsets
 
 
-def read_labels(path: str | Path, classes: int) -> Labels:
+def read_labels(path: str | Path, classes: int, *, single: bool = False) -> Labels:
     """Read the names of ``classes`` classes from ``path``.
 
     Text has a label a line; of a synset line (``n01440764 tench, Tinca tinca``) the label is what follows the id. JSON
     is a list, an object from index to label, one from index to [synset, label], or a Hugging Face configuration with
-    ``id2label``. Raises UsageError where the file cannot be read or has another number of labels.
+    ``id2label``. Where a network has a ``single`` score for two classes, one label is enough, see ``both``. Raises
+    UsageError where the file cannot be read or has another number of labels.
     """
     text = _text(Path(path))
     if Path(path).suffix.lower() == ".json" or text.lstrip()[:1] in ("{", "["):
@@ -49,6 +50,8 @@ def read_labels(path: str | Path, classes: int) -> Labels:
         names = [line.strip() for line in text.splitlines()]
         while names and not names[-1]:
             names.pop()
+    if single and len(names) == 1:
+        return both(names[0])
     if len(names) != classes:
         raise UsageError(_mismatch(path, len(names), classes))
     matches = [SYNSET.fullmatch(name) for name in names]
@@ -58,6 +61,11 @@ def read_labels(path: str | Path, classes: int) -> Labels:
             [match.group(1) if match else None for match in matches],
         )
     return Labels(names)
+
+
+def both(label: str) -> Labels:
+    """Return the names of two classes by that of the second: what is not so, and what is."""
+    return Labels([f"not {label}", label])
 
 
 def labels_from_metadata(metadata: Mapping[str, str], classes: int) -> Labels | None:

@@ -21,7 +21,8 @@ class Preprocessing:
 
     ``size`` is (height, width). ``fit`` and ``resize`` are those of ``placement.place``. ``mean`` and ``std`` have one
     value a channel, in the order of ``channels`` (rgb, bgr or grey). ``source`` says who decided: option, sidecar,
-    metadata, config, graph or default; ``evidence`` is every statement that counted, the strongest first.
+    metadata, config, graph or default; ``evidence`` is every statement that counted, the strongest first. ``shape`` is
+    the input's, which has axes more than its layout where a row of numbers has some of length 1 around it.
     """
 
     size: tuple[int, int]
@@ -35,6 +36,7 @@ class Preprocessing:
     dtype: str
     source: str
     preset: str
+    shape: tuple[int, ...]
     evidence: tuple[str, ...] = ()
 
     def tensor(self, image: Image) -> tuple[np.ndarray, Placement]:
@@ -48,7 +50,7 @@ class Preprocessing:
         pixels = pixels[:, :, None] if self.channels == "grey" else pixels
         if self.channels == "bgr":
             pixels = pixels[:, :, ::-1]
-        return self._normalised(arranged(pixels, self.layout)), placement
+        return self._normalised(arranged(pixels, self.layout)).reshape(self.shape), placement
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the range (l, h) of the network input, float32, broadcastable to it: one value a channel.
@@ -59,6 +61,8 @@ class Preprocessing:
             self._normalised(by_channel(np.full(len(self.mean), pixel, np.uint8), self._form)).astype(np.float32)
             for pixel in (0, 255)
         ]
+        if self.layout.startswith("flat"):  # one number, or one for every element
+            ends = [end.reshape(self.shape if end.size > 1 else (1,) * len(self.shape)) for end in ends]
         return np.minimum(*ends), np.maximum(*ends)
 
     def record(self) -> dict[str, Any]:

@@ -183,6 +183,7 @@ def _settle(spec: InputSpec, form: Form, stated: list[Facts]) -> Preprocessing:
         dtype=spec.dtype,
         source=normalising[0].source if normalising else "default",
         preset="custom",
+        shape=spec.shape,
         evidence=evidence,
         **values,
     )

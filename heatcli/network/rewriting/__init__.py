@@ -11,6 +11,7 @@ names of its outputs.
 from heatcli.network.rewriting import (  # noqa: F401  (importing them fills the registry)
     arranging,
     attention,
+    classical,
     contracting,
     fused,
     reducing,
