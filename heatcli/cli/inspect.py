@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MOST_LABELS = 200
 """How many characters of the labels, and of each entry of the metadata, are shown."""
 WIDEST_OPERATION, NARROWEST_NAME = 13, 8
+FRAME = 6
+"""Lines around the list of layers: its head, what sums it up, the prompt."""
 COLUMNS = ("name", "operation", "family", "rule", "output", "parameters")
 
 
@@ -168,7 +171,10 @@ def _range(explainer: Explainer) -> list[list[float]] | None:
 
 
 def _print(description: dict[str, Any], console: Console, words: str, *, quiet: bool, verbose: bool) -> None:
-    """Print the description: tables within the width of a terminal, or whole lines where piped."""
+    """Print the description: tables within the width of a terminal, or whole lines where piped.
+
+    A list of layers that is longer than the terminal is high is summed up by family, unless ``verbose``.
+    """
     header = [(name, clean(text)) for name, text in _header(description, words, verbose=verbose)]
     header += [("assumed", clean(note)) for note in description["notes"]]
     rows = [_row(layer) for layer in description["layers"]]
@@ -190,9 +196,33 @@ def _print(description: dict[str, Any], console: Console, words: str, *, quiet: 
                 grid.add_row(Text(name), Text(text))
             console.print(grid)
             console.print()
-        console.print(_table(rows, console.width, whole=verbose))
+        if verbose or quiet or len(rows) + len(header) + FRAME <= console.height:
+            console.print(_table(rows, console.width, whole=verbose))
+        else:
+            console.print(_overview(description["layers"]))
+            summary += "; -v lists every layer"
     if not quiet:
         console.print(summary)
+
+
+def _overview(layers: list[dict[str, Any]]) -> Table:
+    """Return how many layers of each family there are, by rule and operation."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    for name in ("family", "rule"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("layers", justify="right", no_wrap=True)
+    table.add_column("operations")
+    table.add_column("params", justify="right", no_wrap=True)
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for layer in layers:
+        groups.setdefault((layer["family"], layer["rule"] or ""), []).append(layer)
+    for (family, rule), members in groups.items():
+        counted = Counter(clean(layer["operation"]) for layer in members).most_common()
+        operations = ", ".join(f"{name} {times}" if times > 1 else name for name, times in counted)
+        parameters = sum(layer["parameters"] for layer in members)
+        cells = (family, rule, f"{len(members):,}", operations, _rounded(f"{parameters:,}" if parameters else ""))
+        table.add_row(*map(Text, cells))
+    return table
 
 
 def _header(description: dict[str, Any], words: str, *, verbose: bool) -> list[tuple[str, str]]:

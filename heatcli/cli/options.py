@@ -366,7 +366,10 @@ Verbose = Annotated[
 VerboseInspect = Annotated[
     bool,
     typer.Option(
-        "--verbose", "-v", help="Print more: names in full, the evidence for guesses, metadata.", rich_help_panel=RUN
+        "--verbose",
+        "-v",
+        help="Print more: every layer, names in full, the evidence for guesses, metadata.",
+        rich_help_panel=RUN,
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=RUN)]

@@ -11,7 +11,7 @@ import pytest
 from onnx import helper
 from rich.console import Console
 
-from heatcli.cli.inspect import _table
+from heatcli.cli.inspect import _overview, _table
 from tests.cli.conftest import Done, classifier
 
 Run = Callable[..., Done]
@@ -116,6 +116,27 @@ def test_on_a_terminal_long_names_lose_their_middle(width: int) -> None:
         assert (long in lines[2]) == (width == 200)
         assert any("…" in line for line in lines[2:3]) == (not whole and width < 200)
         assert all(text in lines[2] for text in ("alpha-beta:2,1", "1×1024×112×112", "1.23M"))
+
+
+def test_a_long_list_is_summed_up_by_family_on_a_terminal() -> None:
+    """Every layer is counted once, under its family and rule."""
+    layers = [
+        {"family": family, "rule": rule, "operation": operation, "parameters": count}
+        for family, rule, operation, count in (
+            [("linear", "zB", "Conv", 100)]
+            + [("linear", "z+", "Conv", 1000)] * 30
+            + [("linear", "z+", "Gemm", 5000)]
+            + [("activation", "pass", "Relu", 0)] * 29
+        )
+    ]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(_overview(layers))
+    lines = [line.split() for line in console.export_text().splitlines()[2:]]
+    assert lines == [
+        ["linear", "zB", "1", "Conv", "100"],
+        ["linear", "z+", "31", "Conv", "30,", "Gemm", "35k"],
+        ["activation", "pass", "29", "Relu", "29"],
+    ]
 
 
 @pytest.mark.parametrize("arguments", [("photos/a.png",), ("missing.onnx",)])
