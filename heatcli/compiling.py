@@ -86,9 +86,7 @@ def compile_walk(
     """
     network = assignment.network
     model = onnx.ModelProto.FromString(network.graph)
-    foreign = sorted({f"{n.op_type} ({n.domain})" for n in model.graph.node if n.domain not in ("", "ai.onnx")})
-    if foreign:
-        raise UnsupportedModel(f"the network has operations that are not standard ones: {', '.join(foreign)}")
+    _refuse_foreign(model)
     _standard(model)
     several = batched(network)
     open_batch = open_batch and several
@@ -122,6 +120,22 @@ def compile_walk(
     for key, value in {**network.metadata, **metadata}.items():
         model.metadata_props.add(key=key, value=value)
     return Compiled(model, network.weights | _large(model, graph), names, several, open_batch)
+
+
+def _refuse_foreign(model: onnx.ModelProto) -> None:
+    """Raise UnsupportedModel for operations outside the standard ones, each with the first node that has it."""
+    nodes: dict[str, list[str]] = {}
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx"):
+            nodes.setdefault(f"{node.domain}:{node.op_type}", []).append(node.output[0])
+    if nodes:
+        listed = [
+            f"{operation} ({names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''})"
+            for operation, names in sorted(nodes.items())
+        ]
+        raise UnsupportedModel(
+            f"the network has operations that are not standard ones and cannot be compiled: {', '.join(listed)}"
+        )
 
 
 def open_compiled(compiled: Compiled, outputs: Iterable[str], *, threads: int | None, provider: str) -> runtime.Session:
