@@ -127,7 +127,7 @@ def _refuse_foreign(model: onnx.ModelProto) -> None:
     nodes: dict[str, list[str]] = {}
     for node in model.graph.node:
         if node.domain not in ("", "ai.onnx"):
-            nodes.setdefault(f"{node.domain}:{node.op_type}", []).append(node.output[0])
+            nodes.setdefault(f"{node.domain}:{node.op_type}", []).append(node.name or node.output[0])
     if nodes:
         listed = [
             f"{operation} ({names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''})"
