@@ -22,7 +22,8 @@ def explainer(tmp_path):
         helper.make_node("Relu", ["conv"], ["relu"]),
         helper.make_node("Sqrt", ["relu"], ["root"]),
         helper.make_node("GlobalAveragePool", ["root"], ["squeeze"]),
-        helper.make_node("Sigmoid", ["squeeze"], ["excite"]),
+        helper.make_node("Conv", ["squeeze", "e"], ["excited"]),
+        helper.make_node("Sigmoid", ["excited"], ["excite"]),
         helper.make_node("Mul", ["root", "excite"], ["gated"]),
         helper.make_node("MaxPool", ["gated"], ["pool"], kernel_shape=[2, 2]),
         helper.make_node("GlobalAveragePool", ["pool"], ["mean"]),
@@ -31,6 +32,7 @@ def explainer(tmp_path):
     ]
     constants = {
         "w": random.normal(size=(4, 3, 3, 3)).astype("float32"),
+        "e": random.normal(size=(4, 4, 1, 1)).astype("float32"),
         "b": random.normal(size=4).astype("float32"),
         "v": np.abs(random.normal(size=(4, 5))).astype("float32"),
     }

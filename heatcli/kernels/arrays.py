@@ -83,11 +83,10 @@ class ArrayKernels:
     def total(self, r: Array | Product) -> Array:
         if isinstance(r, Product):
             return self._total_of(r)
-        if not self.batched:
-            return np.sum(r).reshape(1)
-        if r.ndim < 2:
+        if self.batched and r.ndim < 2:
             return r
-        return r.reshape(len(r), -1).sum(axis=1)
+        with np.errstate(invalid="ignore"):  # a slope can be ∞ both ways before a rectifier stops it
+            return r.reshape(len(r), -1).sum(axis=1) if self.batched else np.sum(r).reshape(1)
 
     def _total_of(self, r: Product) -> Array:
         """Sum a ⊙ c without multiplying it out; stretch by stretch, which keeps rounding small."""

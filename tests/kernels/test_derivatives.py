@@ -38,6 +38,7 @@ FUNCTIONS = {
     "Celu": (lambda x, alpha: max(0, x) + min(0, alpha * (math.exp(x / alpha) - 1)), (0.7,), (0,), WHOLE),
     "Selu": (lambda x, a, gamma: gamma * (x if x > 0 else a * (math.exp(x) - 1)), (1.6, 1.2), (0,), WHOLE),
     "Clip": (clamp, (-0.5, 2.0), (-0.5, 2), WHOLE),
+    "Quantize": (clamp, (-0.5, 2.0), (-0.5, 2), WHOLE),  # rounding apart
     "Max": (lambda x, *bounds: max(x, *bounds), (-0.5, 0.3), (0.3,), WHOLE),
     "Min": (lambda x, *bounds: min(x, *bounds), (-0.5, 0.3), (-0.5,), WHOLE),
     "Sigmoid": (sigmoid, (), (), WHOLE),

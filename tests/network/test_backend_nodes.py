@@ -240,6 +240,8 @@ def in_steps(question: Question) -> tuple[Question, list[UnsupportedNode]]:
     model = onnx.ModelProto()
     model.CopyFrom(question.model)
     lift(model, Path())
+    if all(entry.domain for entry in model.opset_import):
+        model.opset_import.add(domain="", version=17)
     single_precision = {
         name: value.astype(np.float32) if value.dtype in FLOATS else value for name, value in question.inputs.items()
     }

@@ -237,7 +237,6 @@ NORMALISED = {
     "LayerNormalization": node("LayerNormalization", "x k k"),
     "InstanceNormalization": node("InstanceNormalization", "x k k"),
     "RMSNormalization": node("RMSNormalization", "x k"),
-    "SimplifiedLayerNormalization": node("SimplifiedLayerNormalization", "x k"),
 }
 
 
