@@ -118,11 +118,20 @@ def qlinear(operation, *more, exact=True, size=144, twin=None, **attributes):
 KERNEL, BIAS, MATRIX = whole(2, 4, 1, 1), whole(2, low=-3, high=8, dtype="int32"), whole(6, 5)
 FLAT = [node("Reshape", ["x", np.array([1, 144])], "r"), quantise("r", "q")]
 SPARSE = whole(144, 3, low=0, high=40) // 39
+BY_CHANNEL, SEVERAL = one([0.5, 0.25, 0.125, 0.5]), one([3, 50, 90, 20], "uint8")
 UNSIGNED = whole(1, 4, 1, 1, low=0, high=4, dtype="uint8")
 CONV = ["q", S, Z, KERNEL, W, B, T, Y]
 TABLE = {
     "QuantizeLinear DequantizeLinear": Twins(
         [quantise("x", "q"), dequantise("q", "y", S, Z)], [node("Identity", ["x"], "y")], 144
+    ),
+    "activations by channel": Twins(
+        [
+            node("QuantizeLinear", ["x", BY_CHANNEL, SEVERAL], "q", axis=1),
+            node("DequantizeLinear", ["q", BY_CHANNEL, SEVERAL], "y", axis=1),
+        ],
+        [node("Identity", ["x"], "y")],
+        144,
     ),
     "Conv between": Twins(
         [

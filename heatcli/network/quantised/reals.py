@@ -27,10 +27,14 @@ MOVES = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Tran
 
 @dataclass(frozen=True)
 class Meaning:
-    """What integers mean: (q − ``zero``) · ``scale``; both are names of tensors, ``zero`` is empty for 0."""
+    """What integers mean: (q − ``zero``) · ``scale``; both are names of tensors, ``zero`` is empty for 0.
+
+    ``axis`` is that along which several of them lie, None for one.
+    """
 
     scale: str
     zero: str = ""
+    axis: int | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,8 @@ class Reals:
         meant = self.meanings.get(name)
         if meant is None:
             raise Unclear(f"what its input {name} means is not known")
-        if not (self._same(meant.scale, scale) and self._same(meant.zero, zero)):
+        elsewhere = meant.axis is not None and axis % len(self.shapes[name]) != meant.axis
+        if elsewhere or not (self._same(meant.scale, scale) and self._same(meant.zero, zero)):
             raise Unclear(f"it takes its input {name} for other numbers than were put in")
         return name
 
@@ -171,25 +176,34 @@ class Reals:
         self.quantise(before, output, scale, zero)
         self.beside([helper.make_node("Identity", [output], [before])])
 
-    def quantise(self, x: str, output: str, scale: str, zero: str, dtype: str = "uint8") -> None:
-        """Add the rounding of ``x`` to integers, which saturates; ``dtype`` is theirs where ``zero`` is empty."""
+    def quantise(self, x: str, output: str, scale: str, zero: str, *, axis: int = 1, dtype: str = "uint8") -> None:
+        """Add the rounding of ``x`` to integers, which saturates; ``dtype`` is theirs where ``zero`` is empty.
+
+        Several scales lie along ``axis``.
+        """
         steps = self.known(scale, "its scale")
         point = self.known(zero, "its zero point") if zero else np.zeros((), dtype)
-        if steps.size > 1 or point.dtype.name not in INTEGERS:
-            raise Unclear(f"integers of type {point.dtype.name}, or with a scale for every channel")
+        rank = len(self.shapes[output])
+        several = steps.size > 1
+        if point.dtype.name not in INTEGERS or steps.ndim > 1:
+            raise Unclear(f"integers of type {point.dtype.name}, or with scales for blocks of them")
         limits = np.iinfo(point.dtype)
-        places = np.asarray([limits.min, limits.max], np.float64) - float(point.reshape(()))
-        low, high = (np.asarray(place * float(steps.reshape(())), np.float32) for place in places)
+        along = [-1 if place == axis % rank else 1 for place in range(rank)] if several else []
+        low, high = (
+            np.asarray((limit - point.astype(np.float64)) * steps, np.float32).reshape(along)
+            for limit in (limits.min, limits.max)
+        )
         ends = [self.constant(f"{output}/lowest", low), self.constant(f"{output}/highest", high)]
         self.layer("QuantizeLinear", [x, *ends], output)
-        self.means(output, Meaning(scale, zero))
+        self.means(output, Meaning(scale, zero, axis % rank if several else None))
 
     def means(self, name: str, meaning: Meaning) -> None:
         """Say what the integers ``name`` mean, and put the real tensor beside them."""
         self.meanings[name] = meaning
         self.integers.add(name)
         inputs = [integers_of(name), meaning.scale, *([meaning.zero] if meaning.zero else [])]
-        self.beside([helper.make_node("DequantizeLinear", inputs, [name])])
+        along: dict[str, Any] = {} if meaning.axis is None else {"axis": meaning.axis}
+        self.beside([helper.make_node("DequantizeLinear", inputs, [name], **along)])
 
     def is_product(self, name: str, factor: Factor) -> None:
         """Say what the integers of a product are to be multiplied by, and put the real tensor beside them."""
@@ -341,6 +355,8 @@ def on_same_scale(node: onnx.NodeProto, reals: Reals) -> None:
     zero = reals.constants.get(first.zero) if first.zero else None
     if any(not (reals._same(one.scale, first.scale) and reals._same(one.zero, first.zero)) for one in meant):
         raise Unclear("its inputs have several scales")
+    if first.axis is not None:
+        raise Unclear("it takes quantised numbers that have a scale for every channel")
     if node.op_type == "Relu" and first.zero and (zero is None or zero.any()):
         raise Unclear("its zero is not the zero of the numbers that are meant")
     inputs = list(node.input)

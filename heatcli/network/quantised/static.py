@@ -16,14 +16,14 @@ MICROSOFT = "com.microsoft"
 @means("QuantizeLinear", domain=MICROSOFT)
 def quantize_linear(node: onnx.NodeProto, reals: Reals) -> None:
     x, scale = node.input[:2]
-    reals.quantise(x, node.output[0], scale, operand(node, 2))
+    reals.quantise(x, node.output[0], scale, operand(node, 2), axis=attributes(node).get("axis", 1))
 
 
 @means("DequantizeLinear")
 @means("DequantizeLinear", domain=MICROSOFT)
 def dequantize_linear(node: onnx.NodeProto, reals: Reals) -> None:
     x, scale = node.input[:2]
-    reals.same(reals.real(x, scale, operand(node, 2)), node.output[0])
+    reals.same(reals.real(x, scale, operand(node, 2), attributes(node).get("axis", 1)), node.output[0])
 
 
 @means("QLinearConv")
