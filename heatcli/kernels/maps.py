@@ -168,7 +168,7 @@ class _Axes:
 
     def adjoint(self, s: Array) -> list[Array]:
         kept, shape = self.kept, self.shape
-        if 0 not in self.axes:  # the batch, of whatever length
+        if shape and 0 not in self.axes:  # the batch, of whatever length
             kept, shape = (s.shape[0], *kept[1:]), (s.shape[0], *shape[1:])
         return [np.broadcast_to((s * self.weight).reshape(kept), shape).copy()]
 

@@ -112,22 +112,32 @@ def simplify(
     unclear: list[UnsupportedNode] = []
     _, *inner = runtime.graphs(simplified.graph)
     if not inner:  # control flow is not read, only run: it stays as it is
-        changed, unclear = rewrite(simplified, constants, shapes)
-        if changed:
-            constants, shapes = known(simplified, weights, spec)
+        whole = simplified.SerializeToString()
+        written, unclear = rewrite(simplified, constants, shapes)
+        if written:
+            try:
+                constants, shapes = known(simplified, weights, spec, run=True)
+            except UnreadableModel:  # such as steps on integers: what stands in the file runs, and is named
+                simplified.ParseFromString(whole)
+                unclear += written
         nodes, more = realise(simplified, constants, shapes, spec.name)
         unclear += more
     return Simplified(simplified, weights, spec, constants, shapes, nodes, notes, unclear, batch, supplied, labels)
 
 
 def known(
-    model: onnx.ModelProto, weights: dict[str, np.ndarray], spec: InputSpec
+    model: onnx.ModelProto, weights: dict[str, np.ndarray], spec: InputSpec, *, run: bool = False
 ) -> tuple[dict[str, np.ndarray], dict[str, Shape]]:
-    """Return the values of all tensors that do not depend on the picture, and the shapes of all others."""
+    """Return the values of all tensors that do not depend on the picture, and the shapes of all others.
+
+    With ``run`` the model is run for that, which shows that it can be; else only where inference is not sure.
+    """
     constants = weights | {
         entry.name: numpy_helper.to_array(entry) for entry in model.graph.initializer if entry.name not in weights
     }
-    shapes = inferred(model, spec, constants) or probe(model, weights, spec, constants)
+    shapes = None if run else inferred(model, spec, constants)
+    if shapes is None:
+        shapes = probe(model, weights, spec, constants)
     return constants, shapes
 
 

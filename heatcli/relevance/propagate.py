@@ -24,6 +24,8 @@ from heatcli.relevance.vanishing import lossless
 
 Array = np.ndarray
 
+DENOMINATORS_FROM = 8
+"""From which operator set on a maximum broadcasts; before it all denominators are computed in the walk."""
 POOLS_FROM = 13
 """From which operator set on sums over axes are written as they are here."""
 LARGEST_WALK = 64 << 20
@@ -159,7 +161,7 @@ class Propagator:
         are none: they are then computed in the walk, so that the account closes to rounding.
         """
         graph, names = Graph(), dict[str, str]()
-        if self.kernels.dtype == np.float32:
+        if self.kernels.dtype == np.float32 and self.network.opset >= DENOMINATORS_FROM:
             shapes = self.network.shapes
             kernels = GraphKernels(graph, shapes, batched=self.kernels.batched, parts=self.kernels.parts)
             walk = Walk(

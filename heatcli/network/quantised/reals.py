@@ -115,12 +115,14 @@ class Reals:
     def _same(self, one: str, other: str) -> bool:
         if one == other:
             return True
-        values = [self.constants.get(name) if name else np.zeros(1) for name in (one, other)]
-        return all(value is not None for value in values) and np.array_equal(*(np.ravel(value) for value in values))  # type: ignore[arg-type]
+        a, b = (self.constants.get(name) if name else np.zeros(1) for name in (one, other))
+        if a is None or b is None or (1 not in (a.size, b.size) and a.size != b.size):
+            return False
+        return bool(np.all(np.ravel(a) == np.ravel(b)))
 
     def _of_picture(self, raw: str, scale: str, zero: str) -> str:
         """Write what the picture's integers mean as arithmetic, which is read like any other."""
-        name = f"{raw}/real"
+        name = f"{raw}/real/{scale}/{zero}"
         if name not in self.shapes:
             point = self.zero_of(zero)
             self.known(scale, "a scale")
@@ -369,7 +371,7 @@ def on_same_scale(node: onnx.NodeProto, reals: Reals) -> None:
     read = onnx.NodeProto.FromString(node.SerializeToString())
     read.input[:] = inputs
     reals.reads(read)
-    for name in node.output:
+    for name in node.output if node.op_type == "Split" else node.output[:1]:
         if name in reals.shapes:
             reals.means(name, first)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import helper
 
 from heatcli.network.quantised.reals import Reals, Unclear, attributes, means, operand
 
@@ -16,7 +17,11 @@ MICROSOFT = "com.microsoft"
 @means("QuantizeLinear", domain=MICROSOFT)
 def quantize_linear(node: onnx.NodeProto, reals: Reals) -> None:
     x, scale = node.input[:2]
-    reals.quantise(x, node.output[0], scale, operand(node, 2), axis=attributes(node).get("axis", 1))
+    given = attributes(node)
+    kind = (
+        np.dtype(helper.tensor_dtype_to_np_dtype(given["output_dtype"])).name if given.get("output_dtype") else "uint8"
+    )
+    reals.quantise(x, node.output[0], scale, operand(node, 2), axis=given.get("axis", 1), dtype=kind)
 
 
 @means("DequantizeLinear")

@@ -162,6 +162,9 @@ def axis_by_axis(node: onnx.NodeProto, steps: Steps) -> str | None:
     except NotByAxis as error:
         raise Unwritable(str(error)) from error
     changed = [axis for axis, (a, b) in enumerate(zip(shape, wanted, strict=True)) if a != b]
+    scales_of = zip(sampling.scales or (), shape, wanted, strict=False)
+    if changed and any(scale != 1 and a == b for scale, a, b in scales_of):
+        raise Unwritable("an axis that keeps its length has other sampling points")
     nearest = steps.attribute("mode", "nearest") == "nearest"
     if len(changed) == 1 and not nearest:
         return None

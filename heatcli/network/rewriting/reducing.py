@@ -9,6 +9,9 @@ import onnx
 from heatcli.network.rewriting.fused import standardised, with_bias
 from heatcli.network.rewriting.registry import Steps, Unwritable, rewrites
 
+TINY = 1e-30
+"""Norms up to this size count as zero."""
+
 
 def _axes(steps: Steps, node: onnx.NodeProto) -> list[int] | None:
     """Return the axes of a reduction in order, None where it is to do nothing."""
@@ -68,8 +71,10 @@ def divided_by_norm(node: onnx.NodeProto, steps: Steps) -> str:
     x = node.input[0]
     axes = [steps.attribute("axis", -1) % len(steps.shape(x))]
     if steps.attribute("p", 2) == 1:
-        return steps.node("Div", x, steps.reduce("ReduceSum", steps.node("Abs", x), axes))
-    return steps.node("Div", x, steps.node("Sqrt", steps.reduce("ReduceSum", steps.node("Mul", x, x), axes)))
+        norm = steps.reduce("ReduceSum", steps.node("Abs", x), axes)
+    else:
+        norm = steps.node("Sqrt", steps.reduce("ReduceSum", steps.node("Mul", x, x), axes))
+    return steps.node("Div", x, steps.at_least(norm, TINY))  # nothing over nothing is nothing
 
 
 @rewrites("MeanVarianceNormalization")
@@ -126,6 +131,8 @@ def pool_of_norms(node: onnx.NodeProto, steps: Steps) -> str:
         steps.accept("p", *own)
         if steps.attribute("ceil_mode", 0):
             raise Unwritable("windows that hang out over the padding (ceil_mode)")
+        if steps.opset < 19 and any(step != 1 for step in steps.attribute("dilations") or ()):
+            raise Unwritable("windows with holes (dilations)")
         size = 1
         for length in steps.attribute("kernel_shape"):
             size *= length

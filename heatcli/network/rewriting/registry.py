@@ -130,6 +130,10 @@ class Steps:
         """Add the product with one number, unless it is 1."""
         return x if factor == 1 else self.node("Mul", x, self.number(factor))
 
+    def at_least(self, x: str, least: float) -> str:
+        """Add Clip from below."""
+        return self.node("Clip", x, self.number(least)) if self.opset >= 11 else self.node("Clip", x, min=float(least))
+
     def swap(self, x: str, rank: int) -> str:
         """Add Transpose of the last two of ``rank`` axes."""
         return self.transpose(x, (*range(rank - 2), rank - 1, rank - 2))
@@ -162,15 +166,16 @@ def rewritten() -> list[tuple[str, str]]:
 
 def rewrite(
     model: onnx.ModelProto, constants: Mapping[str, Array], shapes: Mapping[str, Shape]
-) -> tuple[bool, list[UnsupportedNode]]:
-    """Write every node that has a rewriter in steps, in place; return whether there was one, and what cannot be.
+) -> tuple[list[UnsupportedNode], list[UnsupportedNode]]:
+    """Write every node that has a rewriter in steps, in place; return those nodes, and those that cannot be written.
 
     ``constants`` are values that do not depend on the picture, ``shapes`` those of all other tensors.
     """
     opsets = {"" if e.domain in STANDARD else e.domain: e.version for e in model.opset_import}
     refused: list[UnsupportedNode] = []
     kept: list[onnx.NodeProto] = []
-    changed, fixed = False, dict(constants)
+    written: list[UnsupportedNode] = []
+    fixed = dict(constants)
     used = {name for node in model.graph.node for name in node.input} | {entry.name for entry in model.graph.output}
     for node in model.graph.node:
         domain = "" if node.domain in STANDARD else node.domain
@@ -194,18 +199,18 @@ def rewrite(
             refused.append(UnsupportedNode(node.output[0], node.op_type, domain, f"its output {missing[0]} is used"))
             kept.append(node)
             continue
-        changed = True
+        written.append(UnsupportedNode(node.output[0], node.op_type, domain, "not in steps on numbers of this type"))
         fixed |= {name: steps.added[mine] for mine, name in zip(made, node.output, strict=False) if mine in steps.added}
         kept += steps.nodes
         kept += [
             helper.make_node("Identity", [mine], [name]) for mine, name in zip(made, node.output, strict=False) if name
         ]
         model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in steps.added.items())
-    if changed:
+    if written:
         kept = without_identities(kept, {entry.name for entry in model.graph.output})
         del model.graph.node[:]
         model.graph.node.extend(kept)
-    return changed, refused
+    return written, refused
 
 
 def without_identities(nodes: Sequence[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:

@@ -1,0 +1,100 @@
+"""Files that are valid and rare: read as onnxruntime runs them, or refused by the name that the file uses."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto
+
+import heatcli
+from heatcli.errors import UnsupportedModel
+from tests.network.test_quantised import SHAPE, dequantise, head, model, node, one
+
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+CONVOLVED = node("Conv", ["x", np.random.default_rng(0).normal(size=(4, 4, 1, 1)).astype("float32")], "c")
+PICTURE = np.random.default_rng(1).uniform(-1, 1, SHAPE).astype("float32")
+
+
+def written(tmp_path, nodes, **form):
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model(nodes, **form).SerializeToString())
+    return path
+
+
+def plain(path, x):
+    return ort.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0].reshape(-1)
+
+
+def test_integers_of_a_picture_that_are_taken_for_two_numbers(tmp_path):
+    """0.01 (x − 10) and 0.02 (x − 200) add up to a slope of 0.03."""
+    nodes = [
+        dequantise("x", "a", one(0.01), one(10, "uint8")),
+        dequantise("x", "b", one(0.02), one(200, "uint8")),
+        node("Add", ["a", "b"], "y"),
+        *head("y", 144),
+    ]
+    path = written(tmp_path, nodes, dtype=TensorProto.UINT8)
+    x = np.random.default_rng(0).integers(0, 256, SHAPE).astype("uint8")
+    found = heatcli.load(path, range=(0, 255)).explain(x, method="gradient")
+    assert found.score == pytest.approx(plain(path, x)[found.target], rel=1e-4)
+    weights = np.random.default_rng(144).normal(size=(144, 3))[:, found.target]
+    np.testing.assert_allclose(found.relevance.reshape(-1), 0.03 * weights, rtol=1e-4)
+
+
+def test_the_type_of_integers_by_attribute(tmp_path):
+    nodes = [
+        node("QuantizeLinear", ["x", one(0.01)], "q", output_dtype=TensorProto.INT8),
+        node("DequantizeLinear", ["q", one(0.01)], "y"),
+        *head("y", 144),
+    ]
+    path = written(tmp_path, nodes, opset=21)
+    explainer = heatcli.load(path, range=(-1, 1))
+    (rounding,) = (layer for layer in explainer.network.layers if layer.operation == "QuantizeLinear")
+    assert [float(end) for end in rounding.constants] == pytest.approx([-1.28, 1.27])
+    assert rounding.name not in explainer.network.nonnegative
+    found = explainer.explain(PICTURE)
+    assert found.score == pytest.approx(plain(path, PICTURE)[found.target], rel=1e-5)
+    assert abs(found.ledger.error) < 1e-5
+
+
+def test_a_rectifier_in_operator_set_7(tmp_path):
+    path = written(tmp_path, [CONVOLVED, node("Relu", ["c"], "y"), *head("y", 144)], opset=7)
+    found = heatcli.load(path, range=(-1, 1)).explain(PICTURE)
+    assert found.score == pytest.approx(plain(path, PICTURE)[found.target], rel=1e-5)
+    assert abs(found.ledger.error) < 1e-5
+
+
+def test_nothing_over_its_norm_is_nothing(tmp_path):
+    nodes = [
+        CONVOLVED,
+        node("Relu", ["c"], "r"),
+        node("Mul", ["r", np.float32([0, 1, 1, 1]).reshape(4, 1, 1)], "m"),
+        node("LpNormalization", ["m"], "y", axis=3),
+        *head("y", 144),
+    ]
+    path = written(tmp_path, nodes)
+    found = heatcli.load(path, range=(-1, 1)).explain(PICTURE)
+    assert found.score == pytest.approx(plain(path, PICTURE)[found.target], rel=1e-5)
+    assert abs(found.ledger.error) < 1e-5
+
+
+WHOLE = node("Cast", ["c"], "i", to=INT64), node("Cast", ["j"], "y", to=FLOAT)
+REFUSED = {
+    "Trilu": [CONVOLVED, WHOLE[0], node("Trilu", ["i"], "j"), WHOLE[1], *head("y", 144)],
+    "Resize": [
+        CONVOLVED,
+        node("Resize", ["c", "", one([1, 1, 1.16, 2])], "y", mode="linear"),
+        *head("y", 288),
+    ],
+}
+
+
+@pytest.mark.parametrize("operation", REFUSED)
+def test_what_has_no_steps_is_named_and_still_runs(tmp_path, operation):
+    path = written(tmp_path, REFUSED[operation])
+    explainer = heatcli.load(path, range=(-1, 1))
+    with pytest.raises(UnsupportedModel, match=rf"{operation} \((j|y)\)"):
+        explainer.explain(PICTURE)
+    found = explainer.explain(PICTURE, method="occlusion", window=3)
+    assert found.score == pytest.approx(plain(path, PICTURE)[found.target], rel=1e-5)
