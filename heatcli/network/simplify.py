@@ -343,7 +343,10 @@ def probe(
     extended.CopyFrom(model)
     del extended.graph.output[:]
     extended.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
-    session = runtime.open_session(extended.SerializeToString(), weights=weights, level="none")
+    runtime.prune(extended.graph, wanted)  # constants that nothing reads any more
+    present = {entry.name for entry in extended.graph.initializer}
+    given = {name: value for name, value in weights.items() if name in present}
+    session = runtime.open_session(extended.SerializeToString(), weights=given, level="none")
     feeds = {spec.name: np.zeros(spec.shape, spec.dtype)}
     values = runtime.run(session, wanted, feeds, seconds=PATIENCE if loops(model) else None)
     shapes = {spec.name: spec.shape}
