@@ -25,7 +25,8 @@ def compared(monkeypatch):
 
     def probed(model, weights, spec, constants):
         shapes = probe(model, weights, spec, constants)
-        if (sure := expected.pop()) is not None:
+        sure = expected.pop() if expected else inferred(model, spec, constants)  # what is rewritten is only run
+        if sure is not None:
             assert {name: sure[name] for name in shapes} == shapes
             agreed.append(shapes)
         return shapes
