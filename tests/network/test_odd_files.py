@@ -9,7 +9,8 @@ from onnx import TensorProto
 
 import heatcli
 from heatcli.errors import UnsupportedModel
-from tests.network.test_quantised import SHAPE, dequantise, head, model, node, one
+from heatcli.network.layers import Affine
+from tests.network.test_quantised import SHAPE, dequantise, head, microsoft, model, node, one, quantise
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 CONVOLVED = node("Conv", ["x", np.random.default_rng(0).normal(size=(4, 4, 1, 1)).astype("float32")], "c")
@@ -40,6 +41,23 @@ def test_integers_of_a_picture_that_are_taken_for_two_numbers(tmp_path):
     assert found.score == pytest.approx(plain(path, x)[found.target], rel=1e-4)
     weights = np.random.default_rng(144).normal(size=(144, 3))[:, found.target]
     np.testing.assert_allclose(found.relevance.reshape(-1), 0.03 * weights, rtol=1e-4)
+
+
+def test_integers_of_a_constant_that_are_taken_for_two_numbers(tmp_path):
+    """The same integers are added as k / 4 and as k; all of it is known by hand."""
+    k = np.array([1, 2, 3, 4], "uint8").reshape(4, 1, 1)
+    scale, zero = one(0.25), one(100, "uint8")
+    nodes = [
+        quantise("x", "q", scale, zero),
+        node("Identity", [k], "k"),
+        microsoft("QLinearAdd", ["q", scale, zero, "k", one(0.25), one(0, "uint8"), scale, zero], "a"),
+        microsoft("QLinearAdd", ["a", scale, zero, "k", one(1), one(0, "uint8"), scale, zero], "p"),
+        dequantise("p", "y", scale, zero),
+        *head("y", 144),
+    ]
+    explainer = heatcli.load(written(tmp_path, nodes), range=(-1, 1))
+    shifts = [layer.shift.reshape(-1) for layer in explainer.network.layers if isinstance(layer, Affine)]
+    np.testing.assert_allclose(shifts, [[0.25, 0.5, 0.75, 1], [1, 2, 3, 4]])
 
 
 def test_the_type_of_integers_by_attribute(tmp_path):

@@ -101,7 +101,7 @@ class Reals:
         """
         if name in self.constants:
             spread = dequantised(self.constants[name], self.known(scale, "a scale"), self.zero_of(zero), axis)
-            return self.constant(f"{name}/real", spread)
+            return self.constant(f"{name}/real/{scale}/{zero}/{axis}", spread)
         if name in self.raw:
             return self._of_picture(name, scale, zero)
         meant = self.meanings.get(name)
@@ -125,7 +125,8 @@ class Reals:
         name = f"{raw}/real/{scale}/{zero}"
         if name not in self.shapes:
             point = self.zero_of(zero)
-            self.known(scale, "a scale")
+            if self.known(scale, "a scale").size > 1 or (point is not None and point.size > 1):
+                raise Unclear("the picture's integers have a scale for every channel")
             cast, shifted, less = f"{name}/cast", f"{name}/shifted", f"{name}/zero"
             self.added[less] = np.zeros((), np.float32) if point is None else point.reshape(()).astype(np.float32)
             self.constants[less] = self.added[less]
