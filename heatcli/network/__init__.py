@@ -121,11 +121,13 @@ def first_row(simplified: Simplified, output: OutputSpec) -> OutputSpec:
 def decomposed(simplified: Simplified, logits: str, foreign: tuple[UnsupportedNode, ...]) -> list[Layer]:
     """Read what lies between the picture and ``logits`` into layers.
 
-    Raises UnsupportedModel with the ``foreign`` nodes of the file, if there are any, or with all that cannot be read.
+    Raises UnsupportedModel with those of the file's ``foreign`` nodes that stand there still, if there are any, or with
+    all that cannot be read.
     """
     nodes, needed = between(simplified, logits)
-    if foreign:
-        raise _unsupported(foreign, WAY_OUT)
+    there = {(name, node.op_type) for node in nodes for name in node.output}
+    if standing := tuple(node for node in foreign if (node.name, node.operation) in there):
+        raise _unsupported(standing, WAY_OUT)
     opsets = {
         "" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in simplified.model.opset_import
     }

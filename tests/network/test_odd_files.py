@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 import heatcli
 from heatcli.errors import UnsupportedModel
@@ -17,8 +18,8 @@ CONVOLVED = node("Conv", ["x", np.random.default_rng(0).normal(size=(4, 4, 1, 1)
 PICTURE = np.random.default_rng(1).uniform(-1, 1, SHAPE).astype("float32")
 
 
-def written(tmp_path, nodes, **form):
-    path = tmp_path / "m.onnx"
+def written(tmp_path, nodes, *, name="m.onnx", **form):
+    path = tmp_path / name
     path.write_bytes(model(nodes, **form).SerializeToString())
     return path
 
@@ -95,6 +96,49 @@ def test_nothing_over_its_norm_is_nothing(tmp_path):
     found = heatcli.load(path, range=(-1, 1)).explain(PICTURE)
     assert found.score == pytest.approx(plain(path, PICTURE)[found.target], rel=1e-5)
     assert abs(found.ledger.error) < 1e-5
+
+
+def branches(kind, **inside):
+    """Return the two branches of a condition, one node each."""
+    return {
+        f"{name}_branch": helper.make_graph(
+            [helper.make_node(operation, inputs, [name])], name, [], [helper.make_tensor_value_info(name, kind, None)]
+        )
+        for name, (operation, inputs) in inside.items()
+    }
+
+
+CONDITIONS = {
+    "known beforehand": (
+        [node("If", [np.array(True)], "y", **branches(FLOAT, then=("Relu", ["c"]), **{"else": ("Neg", ["c"])}))],
+        ["logits"],
+    ),
+    "beside the scores": (
+        [
+            node("Relu", ["c"], "y"),
+            node("ReduceMean", ["c"], "m", keepdims=0),
+            node("Greater", ["m", one(0)], "b"),
+            node("If", ["b"], "aside", **branches(FLOAT, then=("Exp", ["m"]), **{"else": ("Neg", ["m"])})),
+        ],
+        ["logits", "aside"],
+    ),
+}
+
+
+@pytest.mark.parametrize("place", CONDITIONS)
+def test_conditions_that_no_relevance_meets(tmp_path, place):
+    """One is decided before any picture comes, the other decides what is no class score."""
+    nodes, outputs = CONDITIONS[place]
+    proto = model([CONVOLVED, *nodes, *head("y", 144)])
+    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs[1:])
+    for entry in proto.graph.output[1:]:
+        entry.type.tensor_type.elem_type = FLOAT
+    path = tmp_path / "m.onnx"
+    path.write_bytes(proto.SerializeToString())
+    plainly = written(tmp_path, [CONVOLVED, node("Relu", ["c"], "y"), *head("y", 144)], name="plain.onnx")
+    found, expected = (heatcli.load(file, range=(-1, 1)).explain(PICTURE) for file in (path, plainly))
+    np.testing.assert_allclose(found.relevance, expected.relevance, atol=1e-6 * expected.relevance.max())
+    assert found.score == pytest.approx(plain(path, PICTURE)[found.target], rel=1e-5)
 
 
 WHOLE = node("Cast", ["c"], "i", to=INT64), node("Cast", ["j"], "y", to=FLOAT)
