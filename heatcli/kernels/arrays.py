@@ -83,10 +83,11 @@ class ArrayKernels:
     def total(self, r: Array | Product) -> Array:
         if isinstance(r, Product):
             return self._total_of(r)
-        if self.batched and r.ndim < 2:
+        if not self.batched:
+            return np.sum(r).reshape(1)
+        if r.ndim < 2:
             return r
-        with np.errstate(invalid="ignore"):  # a slope can be ∞ both ways before a rectifier stops it
-            return r.reshape(len(r), -1).sum(axis=1) if self.batched else np.sum(r).reshape(1)
+        return r.reshape(len(r), -1).sum(axis=1)
 
     def _total_of(self, r: Product) -> Array:
         """Sum a ⊙ c without multiplying it out; stretch by stretch, which keeps rounding small."""

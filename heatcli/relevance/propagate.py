@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from heatcli.network.layers import Averaging, Layer, Linear, MaxPooling, Network
 from heatcli.relevance.batching import batched
 from heatcli.relevance.families import needs, redistribute, takes_products
 from heatcli.relevance.ledger import Ledger, LedgerRow
-from heatcli.relevance.rules import Rule, Share
+from heatcli.relevance.rules import GRADIENT, Rule, Share
 from heatcli.relevance.sharing import Bounds, denominator, sources_of
 from heatcli.relevance.vanishing import lossless
 
@@ -153,6 +154,8 @@ class Propagator:
         """Keep the assignment; nothing is computed yet."""
         self.assignment, self.network = assignment, assignment.network
         self.kernels = ArrayKernels(self.network.shapes, dtype, batched=batched(self.network))
+        gradient = GRADIENT in assignment.rules.values()  # a slope can be ∞ both ways before a rectifier stops it
+        self._silent: dict[str, Any] = dict.fromkeys(("invalid", "divide", "over"), "ignore") if gradient else {}
 
     def denominators(self) -> tuple[Graph, dict[str, str]]:
         """Write what is worth computing beside the forward pass: denominators.
@@ -207,7 +210,8 @@ class Propagator:
             top = np.zeros((len(chosen), *logits[1:]) if self.kernels.batched else logits, dtype)
             top.reshape(len(chosen), -1)[np.arange(len(chosen)), chosen] = put_in
             layers: dict[str, Array] | None = None if kept is None else {}
-            relevance, rows = walk.run(top, layers)
+            with np.errstate(**self._silent):
+                relevance, rows = walk.run(top, layers)
             for place in range(len(chosen)):
                 part = slice(place, place + 1) if self.kernels.batched else slice(None)
                 whole = np.broadcast_to(relevance, (max(len(chosen), len(relevance)), *relevance.shape[1:]))[part]
