@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -117,9 +117,9 @@ def simplify(
         if written:
             try:
                 constants, shapes = known(simplified, weights, spec, run=True)
-            except UnreadableModel:  # such as steps on integers: what stands in the file runs, and is named
+            except UnreadableModel as error:  # such as steps on integers: what stands in the file runs, and is named
                 simplified.ParseFromString(whole)
-                unclear += written
+                unclear += [replace(node, reason=f"written in steps it does not run ({error})") for node in written]
         nodes, more = realise(simplified, constants, shapes, spec.name)
         unclear += more
     return Simplified(simplified, weights, spec, constants, shapes, nodes, notes, unclear, batch, supplied, labels)

@@ -199,7 +199,7 @@ def rewrite(
             refused.append(UnsupportedNode(node.output[0], node.op_type, domain, f"its output {missing[0]} is used"))
             kept.append(node)
             continue
-        written.append(UnsupportedNode(node.output[0], node.op_type, domain, "not in steps on numbers of this type"))
+        written.append(UnsupportedNode(node.output[0], node.op_type, domain, ""))
         fixed |= {name: steps.added[mine] for mine, name in zip(made, node.output, strict=False) if mine in steps.added}
         kept += steps.nodes
         kept += [
