@@ -6,7 +6,6 @@ can look. The picture is noise, except where a file takes nothing but a certain 
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +35,6 @@ def files() -> list[str]:
     """Return the files by their place in the data folder, none where there is no data."""
     folder = data_folder()
     return [] if folder is None else sorted(str(p.relative_to(folder)) for p in folder.glob("[gm]*/*.onnx"))
-
-
-@cache
-def network_range(path: Path) -> tuple[float, float]:
-    """Return bounds of the input: raw pixels or numbers about zero."""
-    explainer = heatcli.load(path)
-    return (0, 255) if explainer.network.input.raw_pixels else (-2, 2)
 
 
 def noise(explainer) -> np.ndarray:
@@ -76,7 +68,8 @@ def test_every_file(file):
         with pytest.raises(UnsupportedModel, match=REFUSED[path.stem]):
             heatcli.load(path).network.require_layers()
         return
-    bounds = network_range(path)
+    raw = heatcli.load(path).network.input.raw_pixels
+    bounds = (0, 255) if raw else (-2, 2)
     explainer = heatcli.load(path, range=bounds)
     x = noise(explainer)
 

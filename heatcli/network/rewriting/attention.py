@@ -63,9 +63,9 @@ def repeated(steps: Steps, x: Heads, heads: int, batch: int) -> Heads:
     return Heads(steps.reshape(spread, (batch, heads, x.length, x.width)), heads, x.length, x.width)
 
 
-def causal(steps: Steps, q: Heads, k: Heads, forbidden: float) -> str:
-    """Add a constant that forbids every key behind the query."""
-    ahead = np.triu(np.ones((q.length, k.length), bool), 1 + k.length - q.length)
+def causal(steps: Steps, q: Heads, k: Heads, forbidden: float, *, earlier: int = 0) -> str:
+    """Add a constant that forbids every key behind the query, which stands behind so many ``earlier`` keys."""
+    ahead = np.triu(np.ones((q.length, k.length), bool), 1 + earlier)
     return steps.constant(np.where(ahead, forbidden, 0), np.float32)
 
 
@@ -99,8 +99,7 @@ def attention(node: onnx.NodeProto, steps: Steps) -> str:
             raise Unwritable("a mask for some of the keys only")
         added.append(by_truth(steps, mask, -np.inf))
     if steps.attribute("is_causal", 0):
-        ahead = np.triu(np.ones((q.length, k.length), bool), 1)
-        added.append(steps.constant(np.where(ahead, -np.inf, 0), np.float32))
+        added.append(causal(steps, q, k, -np.inf))
     scale = steps.attribute("scale")
     scale = 1 / math.sqrt(q.width) if scale is None else float(scale)
     y = attend(steps, q, k, v, scale, added, float(steps.attribute("softcap", 0.0)))
@@ -172,5 +171,5 @@ def _of_microsoft(
             raise Unwritable(f"a mask of shape {seen.shape}")
         terms.append(steps.constant(np.where(seen > 0, 0, forbidden), np.float32))
     if steps.attribute("unidirectional", 0):
-        terms.append(causal(steps, q, k, forbidden))
+        terms.append(causal(steps, q, k, forbidden, earlier=k.length - q.length))
     return join(steps, attend(steps, q, k, v, scale, terms), q, v, batch)
