@@ -20,8 +20,9 @@ from heatcli.errors import HeatcliError, ModelError, PictureError, UsageError
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 if TYPE_CHECKING:
-    from heatcli.explainer import Explainer, load
+    from heatcli.explainer import Explainer
     from heatcli.explanation import Explanation
+    from heatcli.loading import load
 
 __version__ = "0.1.0"
 __all__ = [
@@ -37,7 +38,7 @@ __all__ = [
 
 _HOMES = {
     "Explainer": "heatcli.explainer",
-    "load": "heatcli.explainer",
+    "load": "heatcli.loading",
     "Explanation": "heatcli.explanation",
 }
 

@@ -8,26 +8,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heatcli import network
 from heatcli.choosing import Choice, choose, one_of
 from heatcli.errors import PictureError, UsageError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
-from heatcli.inputs import Bounds, Constant, Picture, Range, constants, prepare, range_of
-from heatcli.known.locate import locate
-from heatcli.known.registry import labels as known_labels
-from heatcli.known.registry import recognise
-from heatcli.network import file
-from heatcli.network.layers import Network, OutputSpec
+from heatcli.inputs import Bounds, Constant, Picture, Range, prepare, range_of
+from heatcli.network.layers import Network
 from heatcli.occlusion import Occlusion, Windows, windows_on
-from heatcli.pictures import preprocessing
-from heatcli.pictures.facts import from_known, sidecar_path
-from heatcli.pictures.labels import both, labels_from_metadata, read_labels
 from heatcli.pictures.layouts import form_of
 from heatcli.pictures.preprocessing import Preprocessing
 from heatcli.planning import ENGINES, Plan, nothing, rules_for
@@ -320,119 +311,6 @@ class Explainer:
         spec = self.network.input
         batched = spec.layout.startswith("N") or spec.layout == "flat"
         return np.ascontiguousarray(relevance[0] if batched and spec.shape[0] == 1 else relevance, np.float32)
-
-
-def load(
-    model: str | Path,
-    *,
-    preprocess: str = "auto",
-    labels: str | Path | Sequence[str] | None = None,
-    size: int | str | tuple[int, int] | None = None,
-    fit: str | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    scale: float | None = None,
-    channels: str | None = None,
-    layout: str | None = None,
-    inputs: Mapping[str, str | Path | Array] | None = None,
-    range: Range | None = None,
-    threads: int | None = None,
-    precision: str = "float32",
-    engine: str = "numpy",
-    provider: str = "cpu",
-) -> Explainer:
-    """Load an ONNX classifier and settle how pictures become its input.
-
-    ``model`` is a path, or the name of a known model that has been fetched; a file of that name goes first.
-    ``preprocess`` is ``"auto"`` or a preset's name; ``size`` (height, width), ``fit``, ``mean``, ``std``, ``scale``,
-    ``channels`` and ``layout`` override single facts of it. ``labels`` is a file or a list. ``inputs`` gives, by name,
-    arrays or .npy files for the inputs of a network that takes more than the picture. ``range`` gives the bounds
-    of the network input for z^B where no preprocessing says them. ``threads`` bounds onnxruntime; ``precision`` is that
-    of the relevance pass. ``engine`` is numpy, or compiled: the relevance pass is written as ONNX nodes too, and
-    onnxruntime runs both; ``provider`` is what onnxruntime runs on. A network that cannot be read into layers loads
-    too: the methods that need layers refuse it. Raises ModelError where the model cannot be used, UsageError where an
-    option does not fit.
-    """
-    if not isinstance(model, str | Path):
-        raise UsageError(f"the model must be the path of an .onnx file, not {type(model).__name__}")
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads must be 1 or more, not {threads}")
-    path = locate(model)
-    sides = preprocessing.parse_size(size) if size is not None else None
-    order = layout.upper() if layout and layout not in ("flat", "tensor") else layout
-    sidecar = preprocessing.read_sidecar(path)
-    given = constants(inputs or _beside(path, sidecar))
-    with ThreadPoolExecutor(1) as worker:  # hashing lets other threads run
-        digest = worker.submit(file.digest, path)
-        read = network.read(
-            path,
-            size=sides,
-            suggested=lambda metadata: preprocessing.stated_size(path, metadata),
-            layout=order,
-            inputs={name: entry.value for name, entry in given.items()},
-        )
-        sha256 = digest.result()
-    recognised = recognise(sha256)
-    settled, notes = preprocessing.resolve(
-        read.input,
-        preprocess=preprocess,
-        size=sides,
-        fit=fit,
-        mean=mean,
-        std=std,
-        scale=scale,
-        channels=channels,
-        layout=order,
-        model_path=path,
-        metadata=read.metadata,
-        producer=read.producer,
-        known=None
-        if recognised is None
-        else from_known(recognised.settings, recognised.name, checked=recognised.checked),
-    )
-    if labels is None and (beside := sidecar.get("labels")):
-        labels = path.parent / beside if isinstance(beside, str) else beside
-    names = _labels(labels, path, read.output)
-    if names is None and recognised is not None and recognised.classes == read.output.classes:
-        names = known_labels(recognised)
-    if names is None and (names := read.labels):
-        notes = (*notes, "labels are the model's own, from its graph; change with --labels")
-    if names is None and (names := labels_from_metadata(read.metadata, read.output.classes)):
-        notes = (*notes, "labels are the model's own, from its metadata; change with --labels")
-    return Explainer(
-        read,
-        model=ModelInfo(str(path), sha256, read.producer),
-        preprocessing=settled,
-        labels=names,
-        notes=notes,
-        range=range,
-        threads=threads,
-        precision=precision,
-        activation=sidecar.get("activation") or "softmax",
-        engine=engine,
-        provider=provider,
-        inputs=given,
-    )
-
-
-def _beside(model: Path, sidecar: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs that the sidecar file gives: numbers, or files whose names are seen from the model."""
-    stated = sidecar.get("inputs") or {}
-    if not isinstance(stated, dict):
-        raise UsageError(f"{sidecar_path(model)}: inputs: an object from names to files or numbers is needed")
-    return {name: model.parent / value if isinstance(value, str) else value for name, value in stated.items()}
-
-
-def _labels(labels: str | Path | Sequence[str] | None, model: Path, output: OutputSpec) -> tuple[str, ...] | None:
-    if labels is None:
-        return None
-    if isinstance(labels, str | Path):
-        return read_labels(labels, output.classes, single=output.single)
-    if output.single and len(labels) == 1:
-        return both(labels[0])
-    if len(labels) != output.classes:
-        raise UsageError(f"{len(labels)} labels were given, but {model} has {output.classes} classes")
-    return tuple(labels)
 
 
 def _plain(bounds: Bounds | None) -> list[list[float]] | None:

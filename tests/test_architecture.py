@@ -22,8 +22,9 @@ BELOW = {
     },
     "batch": {"explainer", "explanation", "pictures", "replacing", "targets"},
     "describing": {"explainer", "explanation", "forward", "inputs", "pictures", "targets"},
+    "loading": {"explainer", "explanation", "inputs", "known", "network", "pictures"},
     "explainer": {
-        *("choosing", "explanation", "exporting", "inputs", "known", "network", "occlusion", "pictures", "planning"),
+        *("choosing", "explanation", "exporting", "inputs", "occlusion", "pictures", "planning"),
         *("relevance", "runtime", "targets"),
     },
     "known": {"pictures"},
@@ -48,7 +49,7 @@ BELOW = {
     "runtime": set(),
     "network.layers": {"errors"},
     "errors": set(),
-    "heatcli": {"errors", "explainer", "explanation"},
+    "heatcli": {"errors", "explainer", "explanation", "loading"},
 }
 FOR_ALL = {"errors", "heatcli", "network.layers"}
 """What every room may import: the errors, the version number and the layer list."""
