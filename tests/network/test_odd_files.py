@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 import heatcli
 from heatcli.errors import UnsupportedModel
 from heatcli.network.layers import Affine
-from tests.network.test_quantised import SHAPE, dequantise, head, microsoft, model, node, one, quantise
+from tests.network.quantised_table import SHAPE, dequantise, head, microsoft, model, node, one, quantise
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 CONVOLVED = node("Conv", ["x", np.random.default_rng(0).normal(size=(4, 4, 1, 1)).astype("float32")], "c")

@@ -45,6 +45,8 @@ def matmul(node: onnx.NodeProto, reals: Reals) -> None:
 
 def _data(reals: Reals, name: str, zero: str) -> tuple[str, Factor]:
     """Return the real tensor of an operand, and the scale by which it is larger than its integers."""
+    if name in reals.raw:  # integers of the picture stand for themselves, less their zero point
+        return reals.real(name, reals.one(), zero), Factor((), np.ones(1, np.float32))
     meant = reals.meanings.get(name)
     if meant is None:
         raise Unclear(f"what its input {name} means is not known")
@@ -54,8 +56,7 @@ def _data(reals: Reals, name: str, zero: str) -> tuple[str, Factor]:
 
 def _integers(reals: Reals, name: str, zero: str, axis: int) -> str:
     """Keep constant integers less their zero point."""
-    one = reals.constant(f"{name}/one", np.ones(1, np.float32))
-    return reals.real(name, one, zero, axis)
+    return reals.real(name, reals.one(), zero, axis)
 
 
 @means("DynamicQuantizeMatMul", domain=MICROSOFT)

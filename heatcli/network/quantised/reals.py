@@ -148,6 +148,12 @@ class Reals:
         self.constants[name] = value
         return name
 
+    def one(self) -> str:
+        """Return the scale of integers that stand for themselves."""
+        name = "heatcli/one"
+        self.constants[name] = self.added[name] = np.ones(1, np.float32)
+        return name
+
     def beside(self, nodes: Iterable[onnx.NodeProto]) -> None:
         """Add nodes that onnxruntime runs too."""
         for node in nodes:
