@@ -189,6 +189,9 @@ class Explainer:
                     layers=layer_by_layer,
                     versus=opponent,
                     root=None if found.root is None else self._without_batch(found.root),
+                    root_picture=None
+                    if found.root is None or self.preprocessing is None
+                    else self.preprocessing.picture(found.root),
                 )
             )
         return explanations

@@ -40,7 +40,8 @@ class Explanation:
     ``relevance`` has the network input's own shape without the batch axis, (C, H, W) for an NCHW network, float32.
     ``layers`` holds the relevance of every layer's output by name, where that was asked for; ``notes`` says what the
     method assumed, ``warnings`` what speaks against trusting the map. ``versus`` is the rival whose relevance was taken
-    away; ``root`` the root point of simple Taylor decomposition, of the relevance's shape.
+    away; ``root`` the root point of simple Taylor decomposition, of the relevance's shape and the
+    input's units, and ``root_picture`` the same as the network sees it, where it is a picture.
     """
 
     relevance: np.ndarray
@@ -64,6 +65,7 @@ class Explanation:
     layers: dict[str, np.ndarray] | None = None
     versus: ClassScore | None = None
     root: np.ndarray | None = None
+    root_picture: PIL.Image.Image | None = None
 
     def __repr__(self) -> str:
         """Name the class explained, its score and the method."""
