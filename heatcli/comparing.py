@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack, cast
 
 import numpy as np
 from PIL.Image import Image
 
-from heatcli.choosing import choose
+from heatcli.choosing import Settings
 from heatcli.errors import HeatcliError, ModelError, PictureError, UsageError
 from heatcli.explainer import Explainer
 from heatcli.explanation import Explanation
@@ -23,15 +23,14 @@ from heatcli.methods import named
 from heatcli.pictures.colormaps import colormap as colours_of
 from heatcli.pictures.grid import PER_IMAGE, PER_METHOD, Maps, cell_size, full_of, grid
 from heatcli.pictures.seen import fitted, seen_in_picture, seen_in_tensor
-from heatcli.pictures.sheet import Sheet
+from heatcli.pictures.sheet import MOST_PIXELS, Sheet
 from heatcli.pictures.zoom import Region, busiest, zoom
+from heatcli.targets import wanted
 
-METHODS = ("sensitivity", "deep-taylor")
-"""What is compared where nothing else is asked for: the two columns of the paper's Fig. 7."""
+METHODS = ("deep-taylor", "sensitivity")
+"""What is compared where nothing else is asked for, as in the paper's Fig. 7."""
 FINEST = 6
 """So many times finer than the network saw it, at most, a picture is kept to be enlarged."""
-RULING = ("input_rule", "rules", "pool")
-"""Settings of which the network's layers must be asked whether they fit."""
 
 
 class Cell(NamedTuple):
@@ -63,7 +62,8 @@ class Comparison:
         *,
         names: Sequence[str] | None = None,
         target: str | int = "top",
-        settings: Mapping[str, Any] | None = None,
+        versus: str | int | None = None,
+        settings: Settings | None = None,
         cell: int | None = None,
     ) -> None:
         """Settle what is compared; ``names`` are those of the pictures, ``cell`` is the longer side of cells in pixels.
@@ -71,13 +71,20 @@ class Comparison:
         ``settings`` are keywords of ``Explainer.explain``; each goes to the methods that it fits. Raises UsageError for
         an unknown method and for a setting that fits none of them, UnsupportedModel where one needs layers that lack.
         """
-        if not methods or len(set(methods)) < len(methods):
-            raise UsageError(f"every method is compared once, and at least one is needed, not '{','.join(methods)}'")
+        twice = [method for method in methods if methods.count(method) > 1]
+        if twice or not methods:
+            raise UsageError(f"the method {twice[0]} is named twice" if twice else "no method is named to compare")
+        for asked in (target, versus):
+            classes = [] if asked is None else wanted((asked,), explainer.network.output.classes, explainer.labels)
+            if len(classes) > 1:
+                raise UsageError(f"the target '{asked}' names {len(classes)} classes; one of each picture is compared")
         self.explainer, self.methods = explainer, tuple(methods)
         self.names = tuple(names or (_name(picture, place) for place, picture in enumerate(pictures, 1)))
         self.pictures = tuple(_kept(picture) for picture in pictures)
-        self.target, self.longer = target, cell
+        self.target, self.versus, self.longer = target, versus, cell
         self.settings = divided(explainer, self.methods, settings or {})
+        if explainer.preprocessing is not None:
+            self._check_size(explainer.preprocessing.size)
         self.failures: list[Cell] = []
         self._shown: dict[int, _Shown] = {}
         self._maps: dict[str, dict[int, np.ndarray]] = {method: {} for method in self.methods}
@@ -134,7 +141,7 @@ class Comparison:
         shown = [self._shown[place] for place in self._rows]
         return grid(
             [entry.seen for entry in shown],
-            self._columns(colormap),
+            self.columns(colormap),
             captions=[entry.caption for entry in shown],
             cell=self.longer,
             scale=scale,
@@ -147,16 +154,17 @@ class Comparison:
     ) -> Sheet:
         """Return the sheet of the first map, whole and with ``region`` enlarged, beside its picture.
 
-        The region is in pixels of the network; None looks for the one that holds most relevance. Raises UsageError for
+        The region is in pixels of the network; None looks for the one that holds most relevance. The strongest colour
+        is for the map's own strongest relevance, or for the number ``scale``. Raises UsageError for
         a region that is not inside the map, HeatcliError where nothing was explained.
         """
         if self._first is None:
             raise HeatcliError("no picture could be explained, so there is nothing to zoom into")
         place, method, fine = self._first
-        column = next(column for column in self._columns(colormap) if column.heading == method)
+        column = next(column for column in self.columns(colormap) if column.heading == method)
         map = self._maps[method][place]
-        full = 0.0 if scale == PER_IMAGE else full_of(column, scale)
         alone = Maps(column.heading, (map,), column.signed, column.colormap)
+        full = full_of(alone, PER_METHOD if scale == PER_IMAGE else scale)
         caption = self._shown[place].caption
         return zoom(fine, alone, region or busiest(map), full=full, caption=caption)
 
@@ -164,9 +172,11 @@ class Comparison:
     def _rows(self) -> list[int]:
         return sorted(self._shown)
 
-    def _columns(self, colormap: str | None) -> list[Maps]:
+    def columns(self, colormap: str | None) -> list[Maps]:
+        """Return the maps of every method, None where it failed; ``colormap`` and errors as for ``sheet``."""
         from_zero = colormap is not None and colours_of(colormap).diverging is False
-        signed = [self._signed.get(method, named(method).signed) for method in self.methods]
+        against = self.versus is not None
+        signed = [self._signed.get(method, named(method).signed or against) for method in self.methods]
         if from_zero and all(signed):
             raise UsageError(f"the colour map {colormap} starts at zero, but all maps are signed; use seismic or bwr")
         return [
@@ -179,8 +189,17 @@ class Comparison:
             for method, negative in zip(self.methods, signed, strict=True)
         ]
 
+    def _check_size(self, shape: tuple[int, int]) -> None:
+        """Refuse before any work what would be too large a sheet; ``shape`` is the (height, width) of maps."""
+        height, width = cell_size(shape, self.longer)
+        if len(self.pictures) * (len(self.methods) + 1) * height * width > MOST_PIXELS:
+            raise UsageError(
+                f"{len(self.pictures)} pictures × {len(self.methods)} methods in cells of {width}×{height} make more "
+                f"than {MOST_PIXELS // 10**6} million pixels; give fewer pictures or a smaller --cell"
+            )
+
     def _steps(self, method: str) -> int:
-        return self.explainer.steps(method=method, window=self.settings[method].get("window"))
+        return self.explainer.steps(**self.settings[method])
 
     def _explain(self, place: int, method: str, advance: Callable[[], None]) -> Explanation:
         """Explain one cell and keep its map; the first method that succeeds settles the class for the others."""
@@ -188,13 +207,11 @@ class Comparison:
         explanations = self.explainer.explain_targets(
             picture,
             targets=(self.target if shown is None else shown.target,),
-            method=method,
+            versus=self.versus,
             advance=advance,
             **self.settings[method],
         )
-        if len(explanations) != 1:
-            raise UsageError(f"the target '{self.target}' names {len(explanations)} classes; one can be compared")
-        explanation = explanations[0]
+        (explanation,) = explanations
         map = explanation.heatmap
         if map.ndim != 2:
             raise UsageError("the input of this model is no picture, so there are no pictures to compare")
@@ -212,11 +229,9 @@ class Comparison:
         """Return what the network saw of ``picture`` in (height, width) ``size``."""
         if explanation.image is not None and explanation.placement is not None:
             return seen_in_picture(explanation.image, explanation.placement, size)
-        settled = self.explainer.preprocessing
-        prepared = prepare(picture, self.explainer.network.input, settled, self.explainer.range)
-        bounds = prepared.bounds or (settled.bounds() if settled else None)
-        given = (settled.size, settled.channels) if settled else (None, "rgb")
-        drawn = seen_in_tensor(prepared.x, bounds, explanation.layout, *given)
+        explainer = self.explainer
+        prepared = prepare(picture, explainer.network.input, explainer.preprocessing, explainer.range)
+        drawn = seen_in_tensor(prepared.x, explainer.preprocessing, explanation.layout)
         assert drawn is not None, "a map of two dimensions has channels to sum over"
         return fitted(drawn, size)
 
@@ -227,48 +242,48 @@ def compare(
     methods: Sequence[str] = METHODS,
     *,
     target: str | int = "top",
+    versus: str | int | None = None,
     cell: int | None = None,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Comparison:
     """Explain one class of every picture by every method; ``settings`` are keywords of ``Explainer.explain``.
 
     ``compare(explainer, ["cat.jpg"]).sheet().draw().save("grid.png")`` draws it. What failed is in ``failures``.
     """
-    comparison = Comparison(explainer, pictures, methods, target=target, cell=cell, settings=settings)
+    comparison = Comparison(explainer, pictures, methods, target=target, versus=versus, settings=settings, cell=cell)
     for _ in comparison.run():
         pass
     return comparison
 
 
-def divided(explainer: Explainer, methods: Sequence[str], settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return for each method those of ``settings`` that fit it.
+def divided(explainer: Explainer, methods: Sequence[str], settings: Settings) -> dict[str, Settings]:
+    """Return for each method the settings to explain with: those of ``settings`` that fit it, and its name.
 
     Raises UsageError where one fits no method, or several do not go together in one, and UnsupportedModel where a
     method needs layers and the network has none.
     """
+    found: dict[str, dict[str, Any]] = {method: {"method": method} for method in methods}
     for method in methods:
-        explainer.assigned_rules(method=named(method).name)
-    found: dict[str, dict[str, Any]] = {method: {} for method in methods}
+        explainer.assigned_rules(method=method)
     for name, value in settings.items():
-        refusals = {method: _refusal(explainer, method, {name: value}) for method in methods}
+        refusals = {method: _refusal(explainer, {"method": method, name: value}) for method in methods}
         first = refusals[methods[0]]
         if first is not None and all(refusals.values()):
             raise first
         for method in methods:
             if refusals[method] is None:
                 found[method][name] = value
-    for method, fitting in found.items():
-        refusal = _refusal(explainer, method, fitting)
+    for fitting in found.values():
+        refusal = _refusal(explainer, fitting)
         if refusal is not None:
             raise refusal
-    return found
+    return {method: cast("Settings", fitting) for method, fitting in found.items()}
 
 
-def _refusal(explainer: Explainer, method: str, settings: Mapping[str, Any]) -> UsageError | None:
-    """Return what ``method`` says against ``settings``, None where it takes them."""
+def _refusal(explainer: Explainer, settings: Mapping[str, Any]) -> UsageError | None:
+    """Return what a method says against ``settings``, None where it takes them."""
     try:
-        choose(method, **settings)
-        explainer.assigned_rules(method=method, **{name: settings[name] for name in RULING if name in settings})
+        explainer.assigned_rules(**settings)
     except UsageError as error:
         return error
     return None
@@ -278,7 +293,10 @@ def class_and_score(explanation: Explanation) -> tuple[str, str]:
     """Return in words the class explained, and f(x) with the probability."""
     share = explanation.probability
     chance = "<0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %"
-    return explanation.label or f"class {explanation.target}", f"f(x) {explanation.score:.4g}, {chance}"
+    name = explanation.label or f"class {explanation.target}"
+    if explanation.versus is not None:
+        name += f" against {explanation.versus.label or f'class {explanation.versus.index}'}"
+    return name, f"f(x) {explanation.score:.4g}, {chance}"
 
 
 def _kept(picture: Picture) -> Picture:

@@ -7,6 +7,7 @@ import PIL.Image
 from PIL.Image import Image, Resampling
 
 from heatcli.pictures.layouts import chw
+from heatcli.pictures.normalisation import Preprocessing
 from heatcli.pictures.placement import Placement
 
 AROUND = (128, 128, 128)
@@ -27,30 +28,22 @@ def seen_in_picture(image: Image, placement: Placement, size: tuple[int, int]) -
     return Placement(placement.picture, size, placement.box).view(image, AROUND)
 
 
-def seen_in_tensor(
-    x: np.ndarray,
-    bounds: tuple[np.ndarray, np.ndarray] | None,
-    layout: str,
-    size: tuple[int, int] | None = None,
-    channels: str = "rgb",
-) -> Image | None:
-    """Return the picture in a network input ``x`` as an RGB image, a pixel each; None where it holds no picture.
+def seen_in_tensor(x: np.ndarray, preprocessing: Preprocessing | None, layout: str) -> Image | None:
+    """Return the picture in the network input ``x`` as an RGB image, a pixel each; None where it holds no picture.
 
-    The range ``bounds`` (l, h), which broadcast to ``x``, goes from black to white; without it, or where ``x`` leaves
-    it, the smallest and the largest value do. ``layout`` and ``size`` are as for ``layouts.chw``.
+    Preprocessing is undone. Where ``x`` leaves the range of what it yields, or there is none, the smallest value
+    becomes black and the largest white; channels that are no colours are averaged.
     """
-    values = x.astype(np.float64)
-    if bounds is None or (values < bounds[0]).any() or (values > bounds[1]).any():
-        bounds = values.min(), values.max()
-    span = np.subtract(bounds[1], bounds[0], dtype=np.float64)
-    shares = chw((values - bounds[0]) / np.where(span > 0, span, 1), layout, size)
-    if shares is None:
+    if preprocessing is not None:
+        low, high = preprocessing.bounds()
+        if (x >= low).all() and (x <= high).all():
+            return preprocessing.picture(x)
+    planes = chw(x, layout, None if preprocessing is None else preprocessing.size)
+    if planes is None:
         return None
-    pixels = np.rint(shares * 255).astype(np.uint8)
-    if channels == "bgr":
-        pixels = pixels[::-1]
-    coloured = pixels if len(pixels) == 3 else np.repeat(pixels[:1], 3, axis=0)
-    return PIL.Image.fromarray(np.ascontiguousarray(coloured.transpose(1, 2, 0)))
+    if preprocessing is not None and preprocessing.channels == "bgr":
+        planes = planes[::-1]
+    return as_image(planes.transpose(1, 2, 0) if len(planes) == 3 else planes.mean(axis=0, dtype=np.float64))
 
 
 def as_image(picture: Image | np.ndarray) -> Image:
@@ -59,8 +52,9 @@ def as_image(picture: Image | np.ndarray) -> Image:
         return picture.convert("RGB")
     pixels = picture
     if pixels.dtype != np.uint8:
-        low, high = float(pixels.min()), float(pixels.max())
-        pixels = np.rint((pixels - low) * (255 / ((high - low) or 1.0))).astype(np.uint8)
+        values = picture.astype(np.float64)
+        low, high = values.min(), values.max()
+        pixels = np.rint((values - low) * (255 / ((high - low) or 1.0))).astype(np.uint8)
     return PIL.Image.fromarray(pixels).convert("RGB")
 
 

@@ -203,8 +203,10 @@ class Sheet:
             colours = bar.colours
         image.paste(colours.resize((frame[2] - frame[0], frame[3] - frame[1]), Resampling.NEAREST), frame[:2])
         draw.rectangle((frame[0] - 1, frame[1] - 1, frame[2], frame[3]), outline=EDGE)
-        widths = [width(label, self._small) for label in bar.labels]
-        crowded = not self.transposed and sum(widths) + self.text * ends > right - left
+        if self.transposed:
+            crowded = (ends + 1) * height(self._small) > lower - upper
+        else:
+            crowded = sum(width(label, self._small) for label in bar.labels) + self.text * ends > right - left
         for place, label in enumerate(bar.labels):
             if crowded and 0 < place < ends:
                 continue

@@ -75,7 +75,7 @@ def zoom(
     x, y, wide, tall = inside(region, shape)
     whole = max(1, -(-PANEL // max(shape)))
     near = max(1, int(min(1.03 * whole * shape[0] / tall, 1.03 * whole * shape[1] / wide)))
-    panel = (max(whole * shape[0], near * tall), max(whole * shape[1], near * wide))
+    panel = (whole * shape[0], whole * shape[1])  # a region that is a little larger loses parts of its outermost pixels
     name = maps.colormap or usual_colormap(signed=maps.signed)
     drawn = coloured(finite(map), name, full, signed=maps.signed)
 
