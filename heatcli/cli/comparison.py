@@ -126,6 +126,7 @@ class _Run:
         self.console, self.errors = stderr_console(quiet=quiet), stderr_console()
         self.items = [item for item in found.items if not item.problem]
         self.failed = [f"{item.name}: {item.problem}" for item in found.items if item.problem]
+        self.cells_failed = False
         self.pictures: dict[int, Text] = {}
         self.records: dict[tuple[int, str], records.Record] = {}
         self.warnings: Counter[str] = Counter()
@@ -151,7 +152,7 @@ class _Run:
             for place in range(len(self.items)):
                 for method in self.comparison.methods:
                     emit(records.line(self.records[place, method]), self.console)
-        report.failures(self.failed, self.errors, what="cell" if self.pictures else "input")
+        report.failures(self.failed, self.errors, what="cell" if self.cells_failed else "input")
         return 1 if self.failed else 0
 
     def _say_who_takes_what(self) -> None:
@@ -204,6 +205,7 @@ class _Run:
             message = f"unexpected {type(error).__name__}: {message}"
         message = message if _name(item) in message else f"{_name(item)}: {message}"
         unread = cell.place not in self.pictures and isinstance(error, PictureError)
+        self.cells_failed |= not unread
         self.failed.append(f"{message}; it has no row" if unread else f"{cell.method}: {message}")
         explainer = self.comparison.explainer
         settled = explainer.preprocessing

@@ -108,4 +108,4 @@ def _written(sign: str) -> str:
     plain = WRITTEN.get(sign) or "".join(
         part for part in unicodedata.normalize("NFKD", sign) if not unicodedata.combining(part)
     )
-    return plain if plain and all(_known(part) for part in plain) else UNKNOWN
+    return plain if plain.strip() and all(_known(part) for part in plain) else UNKNOWN

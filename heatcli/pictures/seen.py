@@ -21,11 +21,13 @@ def seen_in_picture(image: Image, placement: Placement, size: tuple[int, int]) -
     coarser than ``size``: enlarged, not blurred.
     """
     left, upper, right, lower = placement.box
-    inside = placement.inside
+    tall, wide = placement.picture
     coarse = right - left <= size[1] and lower - upper <= size[0]
-    if coarse and (round(right - left), round(lower - upper)) == (inside[2] - inside[0], inside[3] - inside[1]):
-        return fitted(image.crop(inside), size)
-    return Placement(placement.picture, size, placement.box).view(image, AROUND)
+    if not coarse or min(left, upper) < 0 or right > wide or lower > tall:
+        return Placement(placement.picture, size, placement.box).view(image, AROUND)
+    if all(side == int(side) for side in placement.box):
+        return fitted(image.crop((int(left), int(upper), int(right), int(lower))), size)
+    return image.resize(size[::-1], Resampling.LANCZOS, box=placement.box)
 
 
 def seen_in_tensor(x: np.ndarray, preprocessing: Preprocessing | None, layout: str) -> Image | None:

@@ -18,6 +18,8 @@ PANEL = 448
 """The longer side of a panel in pixels, about: whole map and region are enlarged by whole factors."""
 PART = 3
 """A region that is looked for is this part of each side."""
+SLACK = 0.15
+"""Where this much is lacking to a whole factor it is taken, and the region loses a part of its outermost pixels."""
 
 
 class Region(NamedTuple):
@@ -74,8 +76,8 @@ def zoom(
     shape = (map.shape[0], map.shape[1])
     x, y, wide, tall = inside(region, shape)
     whole = max(1, -(-PANEL // max(shape)))
-    near = max(1, int(min(1.03 * whole * shape[0] / tall, 1.03 * whole * shape[1] / wide)))
-    panel = (whole * shape[0], whole * shape[1])  # a region that is a little larger loses parts of its outermost pixels
+    near = max(1, int(min(whole * shape[0] / tall, whole * shape[1] / wide) + SLACK))
+    panel = (whole * shape[0], whole * shape[1])
     name = maps.colormap or usual_colormap(signed=maps.signed)
     drawn = coloured(finite(map), name, full, signed=maps.signed)
 
