@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Unpack, cast
 import numpy as np
 from PIL.Image import Image
 
-from heatcli.choosing import Settings
 from heatcli.errors import HeatcliError, ModelError, PictureError, UsageError
 from heatcli.explainer import Explainer
 from heatcli.explanation import Explanation
@@ -25,6 +24,7 @@ from heatcli.pictures.grid import PER_IMAGE, PER_METHOD, Maps, cell_size, full_o
 from heatcli.pictures.seen import fitted, seen_in_picture, seen_in_tensor
 from heatcli.pictures.sheet import MOST_PIXELS, Sheet
 from heatcli.pictures.zoom import Region, busiest, zoom
+from heatcli.settings import Settings
 from heatcli.targets import wanted
 
 METHODS = ("deep-taylor", "sensitivity")

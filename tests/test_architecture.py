@@ -21,9 +21,7 @@ BELOW = {
         *("exporting", "pictures", "relevance", "replacing", "targets"),
     },
     "batch": {"explainer", "explanation", "pictures", "replacing", "targets"},
-    "comparing": {
-        *("choosing", "explainer", "explanation", "inputs", "methods", "pictures", "targets"),
-    },
+    "comparing": {"explainer", "explanation", "inputs", "methods", "pictures", "targets"},
     "describing": {"explainer", "explanation", "forward", "inputs", "pictures", "targets"},
     "loading": {"explainer", "explanation", "inputs", "known", "network", "pictures"},
     "explainer": {

@@ -47,10 +47,11 @@ def compare(
         typer.Option(
             "--methods",
             metavar="NAME,NAME",
-            help="Methods with commas between, a column each; `heatcli explain --help` names them.",
+            help="Methods with commas between, a column each; --help-methods names them.",
             autocompletion=complete.several_methods,
         ),
     ] = "deep-taylor,sensitivity",
+    help_methods: options.HelpMethods = False,  # noqa: ARG001 - answered before anything else is read
     target: options.Target = None,
     versus: options.Versus = None,
     labels: options.Labels = None,

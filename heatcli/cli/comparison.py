@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from heatcli.batch.sources import Item, Sources
-    from heatcli.choosing import Settings
     from heatcli.comparing import Cell, Comparison
     from heatcli.explanation import Explanation
     from heatcli.pictures.sheet import Sheet
+    from heatcli.settings import Settings
 
 USUAL = (None, (), "neurons", "logit")
 """What a setting is that was not given."""
