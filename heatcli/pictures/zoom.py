@@ -111,12 +111,10 @@ def zoom(
 def _mark(image: Image, region: Region) -> None:
     """Draw a frame around ``region``: black between white lines, to be seen on any ground."""
     draw = PIL.ImageDraw.Draw(image)
-    x, y, wide, tall = region
-    for away, colour in ((3, "white"), (2, "black"), (1, "black"), (0, "white")):
-        corners = (
-            max(0, x - away),
-            max(0, y - away),
-            min(image.width, x + wide + away),
-            min(image.height, y + tall + away),
-        )
-        draw.rectangle((corners[0], corners[1], corners[2] - 1, corners[3] - 1), outline=colour)
+    edge = 3  # at the border of the image the frame moves inward, to be seen on all sides
+    left = min(max(edge, region.x), image.width - edge - 1)
+    upper = min(max(edge, region.y), image.height - edge - 1)
+    right = max(left, min(image.width - edge, region.x + region.width) - 1)
+    lower = max(upper, min(image.height - edge, region.y + region.height) - 1)
+    for away, colour in ((edge, "white"), (2, "black"), (1, "black"), (0, "white")):
+        draw.rectangle((left - away, upper - away, right + away, lower + away), outline=colour)

@@ -265,6 +265,12 @@ class TestZoom:
         with pytest.raises(UsageError, match="does not lie inside the network's 30×30 pixels"):
             zoom(PICTURES[0], Maps("one", [flat(1, (30, 30))]), Region(*region))
 
+    @pytest.mark.parametrize(("x", "y"), [(0, 0), (499, 0), (0, 499), (499, 499), (250, 1)])
+    def test_a_single_pixel_can_be_marked_anywhere(self, x: int, y: int) -> None:
+        sheet = zoom(PICTURES[0], Maps("one", [flat(1, (500, 500))]), Region(x, y, 1, 1))
+        panel = inside(pixels(sheet), sheet, 0, 1)
+        assert (panel == 0).all(axis=-1).sum() >= 8
+
     def test_an_oblong_region_keeps_its_shape(self) -> None:
         sheet = zoom(PICTURES[0], Maps("one", [flat(1, (30, 30))]), Region(0, 0, 20, 5), full=1.0)
         near = inside(pixels(sheet), sheet, 1, 1)
