@@ -18,22 +18,24 @@ BELOW = {
     "__main__": {"cli"},
     "cli": {
         *("batch", "cores", "describing", "explainer", "explanation", "known", "methods", "network", "pictures"),
-        *("exporting", "relevance", "replacing", "targets"),
+        *("evaluation", "exporting", "relevance", "replacing", "targets"),
+    },
+    "evaluation": {
+        *("batch", "choosing", "explainer", "inputs", "methods", "network", "pictures", "replacing", "targets"),
     },
     "batch": {"explainer", "explanation", "pictures", "replacing", "targets"},
     "describing": {"explainer", "explanation", "forward", "inputs", "pictures", "targets"},
     "loading": {"explainer", "explanation", "inputs", "known", "network", "pictures"},
     "explainer": {
-        *("choosing", "explanation", "exporting", "inputs", "occlusion", "pictures", "planning"),
+        *("choosing", "explanation", "exporting", "forward", "inputs", "pictures", "planning"),
         *("relevance", "runtime", "targets"),
     },
     "known": {"pictures"},
     "exporting": {"compiling", "explanation", "inputs", "pictures", "planning", "replacing", "runtime", "targets"},
     "replacing": set(),
     "compiling": {"kernels", "methods", "pictures", "relevance", "runtime"},
-    "occlusion": {"choosing", "cores", "explanation", "forward", "pictures", "planning", "relevance"},
     "planning": {
-        *("choosing", "compiling", "explanation", "forward", "pictures", "relevance", "runtime", "targets"),
+        *("choosing", "compiling", "cores", "explanation", "forward", "pictures", "relevance", "runtime", "targets"),
     },
     "choosing": {"methods", "relevance"},
     "cores": set(),
@@ -49,10 +51,11 @@ BELOW = {
     "runtime": set(),
     "network.layers": {"errors"},
     "errors": set(),
+    "settings": set(),
     "heatcli": {"errors", "explainer", "explanation", "loading"},
 }
-FOR_ALL = {"errors", "heatcli", "network.layers"}
-"""What every room may import: the errors, the version number and the layer list."""
+FOR_ALL = {"errors", "heatcli", "network.layers", "settings"}
+"""What every room may import: the errors, the version number, the names of settings and the layer list."""
 
 KNOWN_TO = {
     "onnxruntime": ("heatcli.runtime",),
@@ -67,6 +70,7 @@ KNOWN_TO = {
     "typer": ("heatcli.cli",),
     "click": ("heatcli.cli",),
     "rich": ("heatcli.cli",),
+    "matplotlib": ("heatcli.evaluation.figures",),
 }
 DISTRIBUTIONS = {"PIL": "pillow", "click": "typer", "google": "onnx"}
 """The runtime package that brings a module whose name differs: protobuf comes with onnx, click's names with typer."""
@@ -138,7 +142,8 @@ def test_a_package_is_known_to_its_own_room_only(package: str):
 
 def test_nothing_is_imported_but_the_declared_packages():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {requirement.split(">")[0] for requirement in project["dependencies"]}
+    optional = project["optional-dependencies"]["plots"]
+    declared = {requirement.split(">")[0] for requirement in (*project["dependencies"], *optional)}
     imported = {name.split(".")[0] for module in modules() for name in imports(module)}
     foreign = imported - set(sys.stdlib_module_names) - {"heatcli"}
     assert {DISTRIBUTIONS.get(name, name) for name in foreign} <= declared

@@ -81,7 +81,7 @@ def perturbation_figure(curves: Sequence[Perturbation], baselines: Sequence[str]
     the better a map orders the regions. ``baselines`` are grey.
     """
     fillings = list(dict.fromkeys(curve.filling for curve in curves))
-    figure = _figure(4.6 * len(fillings) + 2.0, 4.0)
+    figure = _figure(5.0 * len(fillings) + 0.4, 4.8)
     axes = figure.subplots(1, len(fillings), squeeze=False, sharey=True)[0]
     colours = _colours([curve.name for curve in curves], baselines)
     for panel, filling in zip(axes, fillings, strict=True):
@@ -94,9 +94,16 @@ def perturbation_figure(curves: Sequence[Perturbation], baselines: Sequence[str]
         panel.axhline(0, color="#bbbbbb", linewidth=0.6)
         panel.set_title(f"replaced by: {filling}", fontsize=10)
         panel.set_xlabel("regions replaced, %")
-        panel.legend(fontsize=7.5, frameon=False, title="difference of the areas", title_fontsize=7.5)
+        panel.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.14),
+            ncols=2,
+            fontsize=7.5,
+            frameon=False,
+            title="full: most relevant first; dashed: least relevant first; number: difference of the areas",
+            title_fontsize=7,
+        )
     axes[0].set_ylabel("mean drop of the probability")
-    figure.supxlabel("full: most relevant regions first; dashed: least relevant first", fontsize=8)
     return figure
 
 

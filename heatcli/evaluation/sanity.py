@@ -36,8 +36,8 @@ class Stage:
 class Sanity:
     """How alike the maps of one method stay, over ``pictures``: a figure a stage, the mean over pictures.
 
-    ``spearman`` is the rank correlation and ``ssim`` the structural similarity of |R| before and after; a figure is NaN
-    where no map could be compared, all of them being constant.
+    ``spearman`` is the rank correlation and ``ssim`` the structural similarity of |R| before and after. A map that is
+    empty can be compared with none: ``compared`` says how many pictures went into each mean, which is NaN for none.
     """
 
     method: str
@@ -45,6 +45,7 @@ class Sanity:
     stages: tuple[Stage, ...]
     spearman: tuple[float, ...]
     ssim: tuple[float, ...]
+    compared: tuple[int, ...]
 
 
 def stages(explainer: Explainer, *, most: int = MOST_STAGES) -> tuple[Stage, ...]:
@@ -101,9 +102,10 @@ def alike(before: Array, after: Array) -> tuple[float, float]:
 
 def sanity(method: str, steps: Sequence[Stage], found: Sequence[Sequence[tuple[float, float]]]) -> Sanity:
     """Return the means of what ``alike`` found: for every picture one pair a stage."""
-    pairs = np.asarray(found, np.float64)  # (pictures, stages, 2)
-    compared = np.isfinite(pairs)
-    totals = np.where(compared, pairs, 0).sum(axis=0)
-    counts = compared.sum(axis=0)
+    pairs = np.asarray(found, np.float64).reshape(len(found), len(steps), 2)
+    comparable = np.isfinite(pairs).all(axis=2, keepdims=True)
+    counts = comparable.sum(axis=0)
+    totals = np.where(comparable, pairs, 0).sum(axis=0)
     means = np.divide(totals, counts, out=np.full(totals.shape, np.nan), where=counts > 0)
-    return Sanity(method, len(pairs), tuple(steps), tuple(means[:, 0].tolist()), tuple(means[:, 1].tolist()))
+    one, other = means.T.tolist()
+    return Sanity(method, len(pairs), tuple(steps), tuple(one), tuple(other), tuple(counts[:, 0].tolist()))
