@@ -25,7 +25,7 @@ from heatcli.evaluation.fillings import FILLINGS, filled
 from heatcli.evaluation.histograms import Histogram, histogram
 from heatcli.evaluation.localisation import Located, localisation, locate, window_of
 from heatcli.evaluation.objects import Annotation, belonging, class_names, mask_of
-from heatcli.evaluation.perturbation import SHARES, Drops, curves, drops
+from heatcli.evaluation.perturbation import SHARES, Drops, checked, curves, drops
 from heatcli.evaluation.regions import Regions, centre, regions_on
 from heatcli.evaluation.results import Evaluation, Failure, Judged, Measured
 from heatcli.evaluation.sanity import Sanity, alike, forgetful, sanity, stages, unit
@@ -83,14 +83,15 @@ def evaluate(
         one_of("checks", name, CHECKS)
     for name in fillings:
         one_of("fillings", name, FILLINGS)
+    checked(shares)
     if "localisation" in chosen and not objects:
         raise UsageError("localisation needs to know where the objects are: boxes or masks")
     protocol.classify(target)
     protocol.explain(tally="conservation" in chosen, located="localisation" in chosen)
     if "perturbation" in chosen:
         protocol.perturb(fillings, shares)
-    checked = protocol.forget() if "sanity" in chosen else ()
-    return protocol.conclude(chosen, fillings, shares, checked)
+    forgotten = protocol.forget() if "sanity" in chosen else ()
+    return protocol.conclude(chosen, fillings, shares, forgotten)
 
 
 def named(pictures: Sequence[Picture] | Mapping[str, Picture]) -> dict[str, Picture]:
@@ -111,6 +112,8 @@ def settled(methods: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[st
         found = {name: {"method": name, **settings} for name, settings in methods.items()}
     else:
         found = {name: {"method": name} for name in methods}
+        if twice := [name for name in methods if list(methods).count(name) > 1]:
+            raise UsageError(f"the method {twice[0]} is named twice")
     for name, settings in found.items():
         one_of("methods", settings["method"], tuple(METHODS))
         if name in BASELINES:
@@ -272,7 +275,7 @@ class _Protocol:
     # the account ------------------------------------------------------------------------------------------------------
 
     def conclude(
-        self, checks: Sequence[str], fillings: Sequence[str], shares: Sequence[float], checked: tuple[Sanity, ...]
+        self, checks: Sequence[str], fillings: Sequence[str], shares: Sequence[float], forgotten: tuple[Sanity, ...]
     ) -> Evaluation:
         """Return what all pictures that did not fail add up to."""
         labels = self.explainer.labels
@@ -303,7 +306,7 @@ class _Protocol:
             if judged
             else (),
             localisation=tuple(localisation(name, entries) for name, entries in located.items() if entries),
-            sanity=checked,
+            sanity=forgotten,
             regions=self.regions.count,
             window=window_of(self.regions.sides),
             unnamed=len(self.unnamed & self.seen.keys()),
