@@ -17,13 +17,14 @@ BELOW = {
     # room: the rooms it may import from, the road's order from the command line down to the layer list
     "__main__": {"cli"},
     "cli": {
-        *("batch", "cores", "describing", "explainer", "explanation", "known", "methods", "network", "pictures"),
-        *("evaluation", "exporting", "relevance", "replacing", "targets"),
+        *("batch", "comparing", "cores", "describing", "evaluation", "explainer", "explanation", "known", "methods"),
+        *("exporting", "network", "pictures", "relevance", "replacing", "targets"),
     },
     "evaluation": {
         *("batch", "choosing", "explainer", "inputs", "methods", "network", "pictures", "replacing", "targets"),
     },
     "batch": {"explainer", "explanation", "pictures", "replacing", "targets"},
+    "comparing": {"explainer", "explanation", "inputs", "methods", "pictures", "targets"},
     "describing": {"explainer", "explanation", "forward", "inputs", "pictures", "targets"},
     "loading": {"explainer", "explanation", "inputs", "known", "network", "pictures"},
     "explainer": {
