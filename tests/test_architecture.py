@@ -21,7 +21,8 @@ BELOW = {
         *("exporting", "network", "pictures", "relevance", "replacing", "targets"),
     },
     "evaluation": {
-        *("batch", "choosing", "explainer", "inputs", "methods", "network", "pictures", "replacing", "targets"),
+        *("batch", "choosing", "explainer", "inputs", "methods", "network", "pictures", "relevance", "replacing"),
+        *("targets",),
     },
     "batch": {"explainer", "explanation", "pictures", "replacing", "targets"},
     "comparing": {"explainer", "explanation", "inputs", "methods", "pictures", "targets"},

@@ -1,9 +1,11 @@
 """Is the heatmap true? Conservation and positivity, perturbation, localisation and sanity, measured and not claimed."""
 
+from heatcli.evaluation import figures
 from heatcli.evaluation.annotations import assigned, read_boxes, read_masks
 from heatcli.evaluation.conservation import Conservation, conservation
 from heatcli.evaluation.histograms import Histogram, histogram
 from heatcli.evaluation.localisation import Localisation, Located, localisation, locate
+from heatcli.evaluation.objects import Annotation, Thing
 from heatcli.evaluation.perturbation import SHARES, Drops, Perturbation, curves, drops
 from heatcli.evaluation.protocol import BASELINES, CHECKS, METHODS_BY_DEFAULT, evaluate
 from heatcli.evaluation.results import Evaluation, Failure, Judged, Measured
@@ -15,6 +17,7 @@ __all__ = [
     "CHECKS",
     "METHODS_BY_DEFAULT",
     "SHARES",
+    "Annotation",
     "Conservation",
     "Drops",
     "Evaluation",
@@ -27,11 +30,13 @@ __all__ = [
     "Perturbation",
     "Sanity",
     "Stage",
+    "Thing",
     "assigned",
     "conservation",
     "curves",
     "drops",
     "evaluate",
+    "figures",
     "histogram",
     "localisation",
     "locate",

@@ -19,9 +19,8 @@ CLOSE = 1e-3
 class Conservation:
     """What was measured of one method, over ``pictures`` with f(x) > 0; ``empty`` had none.
 
-    ``ratio`` is the mean of ΣR/f, ``worst`` the largest |ΣR − f|/f, ``biases`` the mean share of f that positive
-    biases drew and ``unaccounted`` the largest |f − ΣR − biases − constants − lost|/f, both None for methods without an
-    account; ``negative`` is the mean share of |R| that is negative, ``least`` the smallest R of all, ``seconds`` what a
+    ``ratio`` is the mean of ΣR/f, ``worst`` the largest |ΣR − f|/f, ``biases`` the mean share of f that biases drew and
+    ``missing`` the largest |f − ΣR − biases|/f, both None for methods without an account; ``negative`` is the mean share of |R| that is negative, ``least`` the smallest R of all, ``seconds`` what a
     picture took. Figures that no picture gives are NaN.
     """
 
@@ -31,7 +30,7 @@ class Conservation:
     ratio: float
     worst: float
     biases: float | None
-    unaccounted: float | None
+    missing: float | None
     negative: float
     least: float
     seconds: float | None
@@ -43,8 +42,8 @@ class Conservation:
 
     @property
     def closes(self) -> bool:
-        """Whether pixels and all that is accounted for beside them, such as biases, add up to f(x) on every picture."""
-        return self.unaccounted is not None and self.unaccounted < CLOSE
+        """Whether pixels and biases together add up to f(x) on every picture."""
+        return self.missing is not None and self.missing < CLOSE
 
     @property
     def positive(self) -> bool:
@@ -65,13 +64,14 @@ def conservation(
     least: Array,
     negative: Array | None = None,
     biases: Array | None = None,
-    errors: Array | None = None,
+    missing: Array | None = None,
     seconds: Array | None = None,
 ) -> Conservation:
     """Measure one ``method`` on N pictures, every array being (N,).
 
     ``scores`` are f(x), ``sums`` Σ_p R_p, ``least`` min_p R_p, ``negative`` the share of Σ|R_p| that is negative;
-    ``biases`` is what biases drew and ``errors`` what the account leaves over, in parts of f, where there is one.
+    ``biases`` is what biases drew and ``missing`` what neither they nor the pixels got, in parts of f, where there is an
+    account.
     """
     scores, sums, least = (np.asarray(entry, np.float64) for entry in (scores, sums, least))
     there = scores > 0
@@ -84,7 +84,7 @@ def conservation(
         ratio=_mean(shares),
         worst=float(np.abs(shares - 1).max(initial=0.0)) if shares.size else float("nan"),
         biases=drawn,
-        unaccounted=None if errors is None else float(np.abs(np.asarray(errors)).max(initial=0.0)),
+        missing=None if missing is None else float(np.abs(np.asarray(missing, np.float64)).max(initial=0.0)),
         negative=float("nan") if negative is None else _mean(np.asarray(negative, np.float64)),
         least=float(least.min()) if least.size else float("nan"),
         seconds=None if seconds is None else _mean(np.asarray(seconds, np.float64)),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = np.ndarray
+Numbers = Array | Sequence[float]
 RED, BLUE, GREY = "#c8102e", "#1f5fbf", "#777777"
 COLOURS = ("#c8102e", "#1f5fbf", "#e69f00", "#2a9d5c", "#8e44ad", "#56b4e9", "#8c564b", "#444444")
 """One a method, in the order of the methods."""
@@ -42,7 +43,7 @@ def require() -> None:
 
 
 def conservation_figure(
-    scores: Mapping[str, Array], sums: Mapping[str, Array], relevance: Mapping[str, Array | Histogram]
+    scores: Mapping[str, Numbers], sums: Mapping[str, Numbers], relevance: Mapping[str, Array | Histogram]
 ) -> Figure:
     """Draw the paper's Fig. 6: for every method the sums against f(x), and below how often each value of R_p occurs.
 

@@ -33,6 +33,7 @@ from heatcli.explainer import Explainer
 from heatcli.inputs import Picture
 from heatcli.methods import METHODS
 from heatcli.pictures.placement import Placement
+from heatcli.relevance.ledger import Ledger
 from heatcli.targets import ranked, wanted
 
 Array = np.ndarray
@@ -201,7 +202,7 @@ class _Protocol:
                 entry = Measured(
                     pixels=float(relevance.sum(dtype=np.float64)),
                     biases=ledger.biases,
-                    error=ledger.error,
+                    missing=_missing(ledger),
                     negative=-below / total if total else 0.0,
                     least=float(relevance.min()),
                     seconds=explanation.seconds["forward"] + explanation.seconds["relevance"],
@@ -376,10 +377,17 @@ class _Protocol:
         return AtOnce() if self.jobs == 1 else ThreadPoolExecutor(self.jobs)
 
 
+def _missing(ledger: Ledger) -> float | None:
+    """Return what neither pixels nor biases got, in parts of the relevance put in; None without an account."""
+    if ledger.biases is None:
+        return None
+    return (ledger.start - ledger.pixels - ledger.biases) / ledger.start if ledger.start else 0.0
+
+
 def _conserved(method: str, judged: Sequence[Judged]) -> Conservation:
     """Return what the maps of one method add up to."""
     entries = [entry.measured[method] for entry in judged]
-    accounted = all(entry.biases is not None and entry.error is not None for entry in entries)
+    accounted = all(entry.biases is not None for entry in entries)
     return conservation(
         method,
         np.array([entry.score for entry in judged]),
@@ -387,6 +395,6 @@ def _conserved(method: str, judged: Sequence[Judged]) -> Conservation:
         least=np.array([entry.least for entry in entries]),
         negative=np.array([entry.negative for entry in entries]),
         biases=np.array([entry.biases for entry in entries], np.float64) if accounted else None,
-        errors=np.array([entry.error for entry in entries], np.float64) if accounted else None,
+        missing=np.array([entry.missing for entry in entries], np.float64) if accounted else None,
         seconds=np.array([entry.seconds for entry in entries]),
     )

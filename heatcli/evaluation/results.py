@@ -21,13 +21,14 @@ Array = np.ndarray
 class Measured:
     """One map of one picture: ``pixels`` is ΣR, ``negative`` the negative share of Σ|R|, ``least`` the smallest R.
 
-    ``biases`` is what biases drew and ``error`` what the account leaves over, in parts of f, None without an account.
+    ``biases`` is what biases drew and ``missing`` what neither they nor the pixels got, in parts of f; None without an
+    account.
     ``order`` are the numbers of the regions, the most relevant first; ``located`` is None where no object is known.
     """
 
     pixels: float
     biases: float | None
-    error: float | None
+    missing: float | None
     negative: float
     least: float
     seconds: float

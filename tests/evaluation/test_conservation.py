@@ -37,12 +37,12 @@ def test_one_negative_value_is_enough():
 
 def test_what_biases_drew_is_said_beside_it():
     found = conservation(
-        "m", F, F * 0.75, least=GOOD, biases=F * 0.25, errors=np.array([1e-7, -2e-7, 0]), seconds=np.array([1, 2, 3])
+        "m", F, F * 0.75, least=GOOD, biases=F * 0.25, missing=np.array([1e-7, -2e-7, 0]), seconds=np.array([1, 2, 3])
     )
     assert not found.conservative  # the pixels alone
     assert found.closes  # with the biases
     assert found.biases == pytest.approx(0.25)
-    assert found.unaccounted == pytest.approx(2e-7)
+    assert found.missing == pytest.approx(2e-7)
     assert found.seconds == 2
 
 
