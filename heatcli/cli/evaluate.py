@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from heatcli.batch.sources import Sources
     from heatcli.evaluation import Annotation, Evaluation
     from heatcli.explainer import Explainer
-    from heatcli.inputs import Picture
 
 CHECKS = ("conservation", "perturbation", "localisation", "sanity")
 FILLINGS = ("mean", "blur", "noise")
@@ -191,7 +190,7 @@ def evaluate(
         evaluation.figures.require()
     explainer = heatcli.load(model, **asked.loading, threads=threads)
     console, errors = stderr_console(quiet=quiet), stderr_console()
-    pictures: dict[str, Picture] = {
+    pictures: dict[str, Path | bytes] = {
         "stdin" if item.path is None else item.name: stdin_bytes() if item.path is None else item.path
         for item in found.items
         if not item.problem

@@ -20,8 +20,9 @@ class Conservation:
     """What was measured of one method, over ``pictures`` with f(x) > 0; ``empty`` had none.
 
     ``ratio`` is the mean of ΣR/f, ``worst`` the largest |ΣR − f|/f, ``biases`` the mean share of f that biases drew and
-    ``missing`` the largest |f − ΣR − biases|/f, both None for methods without an account; ``negative`` is the mean share of |R| that is negative, ``least`` the smallest R of all, ``seconds`` what a
-    picture took. Figures that no picture gives are NaN.
+    ``missing`` the largest |f − ΣR − biases|/f, both None for methods without an account; ``negative`` is the mean part
+    of |R| that is negative, ``least`` the smallest R of all, ``seconds`` what a picture took. Figures that no picture
+    gives are NaN.
     """
 
     method: str
@@ -70,8 +71,8 @@ def conservation(
     """Measure one ``method`` on N pictures, every array being (N,).
 
     ``scores`` are f(x), ``sums`` Σ_p R_p, ``least`` min_p R_p, ``negative`` the share of Σ|R_p| that is negative;
-    ``biases`` is what biases drew and ``missing`` what neither they nor the pixels got, in parts of f, where there is an
-    account.
+    ``biases`` is what biases drew and ``missing`` what neither they nor the pixels got, in parts of f, for methods with
+    an account.
     """
     scores, sums, least = (np.asarray(entry, np.float64) for entry in (scores, sums, least))
     there = scores > 0
