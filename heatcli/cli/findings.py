@@ -24,9 +24,12 @@ ABREAST = 5
 FILLED = {"mean": "the mean colour", "blur": "a blur of the picture", "noise": "noise"}
 
 
-def show(found: Evaluation, console: Console, *, quiet: bool) -> None:
-    """Print a table for every check that was made, each with what its figures mean unless ``quiet``."""
-    tables = [*_conservation(found), *_perturbation(found), *_localisation(found), *_sanity(found)]
+def show(found: Evaluation, console: Console, *, output: str, quiet: bool) -> None:
+    """Print a table for every check that was made, each with what its figures mean unless ``quiet``.
+
+    ``output`` is what perturbation watched.
+    """
+    tables = [*_conservation(found), *_perturbation(found, output), *_localisation(found), *_sanity(found)]
     for place, (title, table, words) in enumerate(tables):
         if place:
             console.print()
@@ -81,7 +84,7 @@ def _conservation(found: Evaluation) -> Iterator[Section]:
     yield title, table, words
 
 
-def _perturbation(found: Evaluation) -> Iterator[Section]:
+def _perturbation(found: Evaluation, output: str) -> Iterator[Section]:
     """Yield one table a filling: the areas over both curves, and their difference."""
     for filling in dict.fromkeys(entry.filling for entry in found.perturbation):
         entries = [entry for entry in found.perturbation if entry.filling == filling]
@@ -98,7 +101,7 @@ def _perturbation(found: Evaluation) -> Iterator[Section]:
                 f"{_figure(entry.difference, 3)}{spread}",
             )
         counts = ", ".join(f"{round(share * found.regions)}" for share in first.shares)
-        words = f"Mean drop of the class's probability without {counts} of {found.regions} regions"
+        words = f"Mean drop of the class's {output} without {counts} of {found.regions} regions"
         yield title, table, f"{words}{'; ± is the standard error' if first.pictures > 1 else ''}."
 
 

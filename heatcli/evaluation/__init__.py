@@ -2,14 +2,15 @@
 
 from heatcli.evaluation import figures
 from heatcli.evaluation.annotations import assigned, read_boxes, read_masks
-from heatcli.evaluation.conservation import Conservation, conservation
+from heatcli.evaluation.conservation import Conservation
+from heatcli.evaluation.evaluating import CHECKS, METHODS_BY_DEFAULT, evaluate
 from heatcli.evaluation.histograms import Histogram, histogram
-from heatcli.evaluation.localisation import Localisation, Located, localisation, locate
+from heatcli.evaluation.localisation import Localisation, Located, locate
 from heatcli.evaluation.objects import Annotation, Thing
 from heatcli.evaluation.perturbation import SHARES, Drops, Perturbation, curves, drops
-from heatcli.evaluation.protocol import BASELINES, CHECKS, METHODS_BY_DEFAULT, evaluate
+from heatcli.evaluation.protocol import BASELINES
 from heatcli.evaluation.results import Evaluation, Failure, Judged, Measured
-from heatcli.evaluation.sanity import Sanity, Stage, sanity
+from heatcli.evaluation.sanity import Sanity, Stage
 from heatcli.evaluation.similarity import spearman, ssim
 
 __all__ = [
@@ -32,17 +33,14 @@ __all__ = [
     "Stage",
     "Thing",
     "assigned",
-    "conservation",
     "curves",
     "drops",
     "evaluate",
     "figures",
     "histogram",
-    "localisation",
     "locate",
     "read_boxes",
     "read_masks",
-    "sanity",
     "spearman",
     "ssim",
 ]

@@ -75,8 +75,10 @@ def conservation_figure(
     return figure
 
 
-def perturbation_figure(curves: Sequence[Perturbation], baselines: Sequence[str] = ("random", "centre")) -> Figure:
-    """Draw how far the probability has fallen at every share of the regions, one panel a filling.
+def perturbation_figure(
+    curves: Sequence[Perturbation], baselines: Sequence[str] = ("random", "centre"), *, output: str = "probability"
+) -> Figure:
+    """Draw how far the ``output`` has fallen at every share of the regions, one panel a filling.
 
     Full lines take the most relevant regions first, dashed ones the least relevant; the larger the gap between the two,
     the better a map orders the regions. ``baselines`` are grey.
@@ -104,7 +106,7 @@ def perturbation_figure(curves: Sequence[Perturbation], baselines: Sequence[str]
             title="full: most relevant first; dashed: least relevant first; number: difference of the areas",
             title_fontsize=7,
         )
-    axes[0].set_ylabel("mean drop of the probability")
+    axes[0].set_ylabel(f"mean drop of the {output}")
     return figure
 
 

@@ -7,7 +7,8 @@ its regions, the area over the curve is
     A = mean over the shares s of  p(x) − p(x_s)
 
 once with the most relevant regions going first and once with the least relevant ones. A map that tells the two apart
-has a large difference of both areas; the order of chance has none.
+has a large difference of both areas; the order of chance has none. Where probabilities saturate, the class score f(x)
+can stand in for p.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from heatcli.evaluation.regions import Regions
 Array = np.ndarray
 SHARES = tuple(count / 196 for count in (0, 4, 8, 16, 24, 32, 48, 64))
 """Which shares of the regions are taken away: of 14×14, so many."""
+OUTPUTS = ("probability", "score")
+"""What can be watched while regions go."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,7 @@ class Perturbation:
 
 
 def drops(
-    probability: Callable[[Array], float],
+    output: Callable[[Array], float],
     x: Array,
     orders: Mapping[str, Array],
     regions: Regions,
@@ -71,8 +74,8 @@ def drops(
 ) -> dict[str, Drops]:
     """Return the drops for every one of the ``orders`` (region numbers, the most relevant first) by name.
 
-    ``probability`` runs the network on an input like ``x`` and answers for the explained class; ``before`` is what it
-    says of ``x`` itself. What ``filling`` holds takes the place of regions. Where several orders take away the same
+    ``output`` runs the network on an input like ``x`` and returns p, or f, of the explained class; ``before`` is
+    that of ``x`` itself. What ``filling`` holds takes the place of regions. Where several orders take away the same
     regions the network is run once; with an ``executor`` several runs go on at the same time.
     """
     checked(shares)
@@ -89,7 +92,7 @@ def drops(
     sets.pop(b"", None)  # no region taken away: that is known
 
     def without(chosen: Array) -> float:
-        return probability(regions.replaced(x, chosen, filling))
+        return output(regions.replaced(x, chosen, filling))
 
     answers = map(without, sets.values()) if executor is None else executor.map(without, sets.values())
     known = {b"": before, **dict(zip(sets, answers, strict=True))}

@@ -1,4 +1,4 @@
-"""The whole protocol: an explainer, pictures and methods go in, and what was measured of each method comes out.
+"""One evaluation under way: pictures are classified, explained by every method, perturbed, and forgotten.
 
 pictures ─ classify ──► class explained ─ explain, by every method ──► sums, orders of regions ─ perturb ──► curves
 
@@ -9,29 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from heatcli.batch import runner
 from heatcli.batch.runner import AtOnce
-from heatcli.choosing import one_of
 from heatcli.errors import ModelError, UsageError
 from heatcli.evaluation.conservation import Conservation, conservation
-from heatcli.evaluation.fillings import FILLINGS, filled
+from heatcli.evaluation.fillings import filled
 from heatcli.evaluation.histograms import Histogram, histogram
 from heatcli.evaluation.localisation import Located, localisation, locate, window_of
 from heatcli.evaluation.objects import Annotation, belonging, class_names, mask_of
-from heatcli.evaluation.perturbation import SHARES, Drops, checked, curves, drops
+from heatcli.evaluation.perturbation import Drops, curves, drops
 from heatcli.evaluation.regions import Regions, centre, regions_on
 from heatcli.evaluation.results import Evaluation, Failure, Judged, Measured
 from heatcli.evaluation.sanity import Sanity, alike, forgetful, sanity, stages, unit
 from heatcli.explainer import Explainer
 from heatcli.inputs import Picture
-from heatcli.methods import METHODS
 from heatcli.pictures.placement import Placement
 from heatcli.relevance.ledger import Ledger
 from heatcli.targets import ranked, wanted
@@ -42,86 +39,10 @@ Advance = Callable[[], None]
 Watch = Callable[[str, int], AbstractContextManager[Advance]]
 """Is told what begins and in how many steps; what it yields is called after each."""
 
-CHECKS = ("conservation", "perturbation", "localisation", "sanity")
-METHODS_BY_DEFAULT = ("deep-taylor", "sensitivity", "gradient-x-input")
 RANDOM, CENTRE = BASELINES = ("random", "centre")
 """What every map should beat: an order of chance, and one that begins in the middle whatever is there."""
 MOST_IN_SANITY = 24
 """So many pictures, at most, go through the sanity check: their maps are kept, and it is slow."""
-
-
-def unwatched(what: str, total: int) -> AbstractContextManager[Advance]:  # noqa: ARG001 - the signature of Watch
-    """Show nothing."""
-    return nullcontext(lambda: None)
-
-
-def evaluate(
-    explainer: Explainer,
-    pictures: Sequence[Picture] | Mapping[str, Picture],
-    methods: Sequence[str] | Mapping[str, Mapping[str, Any]] = METHODS_BY_DEFAULT,
-    *,
-    target: str | int = "top",
-    checks: Sequence[str] = ("conservation", "perturbation"),
-    objects: Mapping[str, Annotation] | None = None,
-    fillings: Sequence[str] = ("mean",),
-    shares: Sequence[float] = SHARES,
-    seed: int = 0,
-    jobs: int = 1,
-    watch: Watch = unwatched,
-) -> Evaluation:
-    """Measure ``methods`` on ``pictures`` and return every figure.
-
-    ``pictures`` may have names; those of paths are the paths. ``methods`` are names, or names of your own with the
-    settings that ``explainer.explain`` takes, such as ``{"winner": {"method": "deep-taylor", "pool": "winner"}}``. All
-    explain the same class, ``target``. ``checks`` are some of ``CHECKS``; localisation needs ``objects``, the
-    annotations by picture's name. ``fillings`` replace ``shares`` of the regions in perturbation. ``seed`` decides all
-    that is left to chance; ``jobs`` runs go on at the same time. A picture that fails anywhere is left out of every
-    figure. Raises UsageError or ModelError where it is no matter of single pictures.
-    """
-    protocol = _Protocol(explainer, named(pictures), settled(methods), objects or {}, watch, jobs=jobs, seed=seed)
-    chosen = [name for name in CHECKS if name in checks]
-    for name in checks:
-        one_of("checks", name, CHECKS)
-    for name in fillings:
-        one_of("fillings", name, FILLINGS)
-    checked(shares)
-    if "localisation" in chosen and not objects:
-        raise UsageError("localisation needs to know where the objects are: boxes or masks")
-    protocol.classify(target)
-    protocol.explain(tally="conservation" in chosen, located="localisation" in chosen)
-    if "perturbation" in chosen:
-        protocol.perturb(fillings, shares)
-    forgotten = protocol.forget() if "sanity" in chosen else ()
-    return protocol.conclude(chosen, fillings, shares, forgotten)
-
-
-def named(pictures: Sequence[Picture] | Mapping[str, Picture]) -> dict[str, Picture]:
-    """Return ``pictures`` by name: their paths, or their places in the sequence."""
-    if isinstance(pictures, Mapping):
-        return dict(pictures)
-    if isinstance(pictures, str | bytes | Path):
-        raise UsageError("several pictures are evaluated; give a list of them")
-    return {
-        str(picture) if isinstance(picture, str | Path) else f"picture {place}": picture
-        for place, picture in enumerate(pictures, 1)
-    }
-
-
-def settled(methods: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the settings of every method by the name that it is reported under; raises UsageError for none."""
-    if isinstance(methods, Mapping):
-        found = {name: {"method": name, **settings} for name, settings in methods.items()}
-    else:
-        found = {name: {"method": name} for name in methods}
-        if twice := [name for name in methods if list(methods).count(name) > 1]:
-            raise UsageError(f"the method {twice[0]} is named twice")
-    for name, settings in found.items():
-        one_of("methods", settings["method"], tuple(METHODS))
-        if name in BASELINES:
-            raise UsageError(f"the name {name} is that of a baseline; call the method otherwise")
-    if not found:
-        raise UsageError("no method was given")
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +57,7 @@ class _Seen:
     placement: Placement | None
 
 
-class _Protocol:
+class Protocol:
     """One evaluation under way: what is left of the pictures, and what was measured of them so far."""
 
     def __init__(
@@ -150,6 +71,7 @@ class _Protocol:
         jobs: int,
         seed: int,
     ) -> None:
+        """Begin with ``pictures`` by name; ``methods`` are settings by name, ``objects`` annotations by picture."""
         self.explainer, self.pictures, self.methods, self.objects = explainer, pictures, methods, objects
         self.watch, self.jobs, self.seed = watch, jobs, seed
         settled, spec = explainer.preprocessing, explainer.network.input
@@ -217,8 +139,9 @@ class _Protocol:
                     before = self.histograms.get(method)
                     self.histograms[method] = counted if before is None else before + counted
 
-    def perturb(self, fillings: Sequence[str], shares: Sequence[float]) -> None:
+    def perturb(self, fillings: Sequence[str], shares: Sequence[float], output: str) -> None:
         """Take regions away from every picture, by the order of every method and of the baselines."""
+        which = ("score", "probability").index(output)  # of what classify returns
         with self._executor() as executor:
 
             def take_away(name: str) -> dict[str, dict[str, Drops]]:
@@ -227,18 +150,18 @@ class _Protocol:
                 orders = {method: entry.order for method, entry in self.measured[name].items()}
                 orders |= {name: self.regions.ranked(map) for name, map in self._baselines(seen).items()}
 
-                def probability(x: Array) -> float:
-                    return float(self.explainer.classify(x)[1][seen.target])
+                def watched(x: Array) -> float:
+                    return float(self.explainer.classify(x)[which][seen.target])
 
                 random = np.random.default_rng([self.seed, seen.place, 1])
                 return {
                     filling: drops(
-                        probability,
+                        watched,
                         prepared.x,
                         orders,
                         self.regions,
                         filled(filling, prepared.x, self.regions, prepared.bounds, random),
-                        before=seen.probability,
+                        before=(seen.score, seen.probability)[which],
                         shares=shares,
                         executor=executor,
                     )

@@ -40,7 +40,7 @@ class Measured:
 class Judged:
     """One picture: its class ``target``, what the network says of it, and every method's map of it.
 
-    ``drops`` holds, by filling and name, how the probability fell; baselines are among the names.
+    ``drops`` holds, by filling and name, how probability or score fell; baselines are among the names.
     """
 
     name: str

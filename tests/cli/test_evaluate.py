@@ -114,6 +114,7 @@ class TestJson:
             "target": "top",
             "checks": ["conservation", "perturbation"],
             "fillings": ["mean", "noise"],
+            "output": "probability",
             "seed": 7,
         }
         assert found["localisation"] == found["sanity"] == found["failures"] == found["figures"] == []

@@ -53,6 +53,13 @@ class TestLinearNetwork:
                     row, column = divmod(int(region), 14)
                     other[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] = x.mean(axis=(1, 2))[:, None, None]
                 assert drop == pytest.approx(self.probability(x) - self.probability(other), abs=2e-5)
+        scored = evaluate(explainer, [file], ["gradient-x-input"], target=0, checks=["perturbation"], output="score")
+        kept = relevance - (x.mean(axis=(1, 2)) * small.WEIGHTS[:, 0].reshape(x.shape).transpose(1, 2, 0)).transpose(
+            2, 0, 1
+        )
+        lost = kept.sum(axis=0).reshape(14, 2, 14, 2).sum(axis=(1, 3)).reshape(-1)
+        drops = [lost[best[:count]].sum() for count in COUNTS]
+        assert scored.perturbation[0].most == pytest.approx(drops, abs=1e-3)
         (row,) = found.conservation
         assert row.ratio == pytest.approx(1, abs=1e-4)  # x·w is all of the score
         assert row.least == pytest.approx(relevance.min(), rel=1e-4)
@@ -211,6 +218,7 @@ class TestAskedFor:
             ({"target": "top-2"}, "one class of each picture"),
             ({"target": "emu"}, "no class is called 'emu'"),
             ({"shares": [2]}, "between 0 and 1"),
+            ({"output": "logit"}, "known: probability, score"),
         ],
     )
     def test_wrongly(self, explainer: heatcli.Explainer, tmp_path: Path, asked: dict[str, object], said: str) -> None:
