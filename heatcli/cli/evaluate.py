@@ -48,6 +48,7 @@ def evaluate(
             metavar="NAME,NAME",
             help="Methods with commas between; `heatcli explain --help-methods` tells about them.",
             autocompletion=complete.several_methods,
+            show_default="deep-taylor, sensitivity, gradient-x-input",
             rich_help_panel=MEASURED,
         ),
     ] = "deep-taylor,sensitivity,gradient-x-input",
@@ -64,8 +65,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="PATH",
-            help="Where the objects are: a folder of Pascal VOC .xml files, a COCO .json file, or JSON such as "
-            '{"cat.jpg": [[x0, y0, x1, y1]]}, in pixels of the picture.',
+            help="Where the objects are: a folder of Pascal VOC .xml files, a COCO .json file, or JSON that gives each "
+            "file's boxes as lists of left, upper, right, lower, in pixels of the picture.",
             rich_help_panel=MEASURED,
         ),
     ] = None,
@@ -102,7 +103,14 @@ def evaluate(
             rich_help_panel=MEASURED,
         ),
     ] = "0",
-    target: options.Target = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS",
+            help="Class that all methods explain: top, an index, or a label. Default: top, each picture's own.",
+            rich_help_panel=options.CLASS,
+        ),
+    ] = None,
     labels: options.Labels = None,
     input_rule: options.InputRule = None,
     rule: options.Rule = None,

@@ -31,7 +31,7 @@ COLOURS = ("#c8102e", "#1f5fbf", "#e69f00", "#2a9d5c", "#8e44ad", "#56b4e9", "#8
 ACROSS = 4
 """So many methods stand side by side."""
 FORMATS = ("png", "svg")
-MISSING = "figures are drawn by matplotlib, which is not installed: python -m pip install 'heatcli[plots]'"
+MISSING = "figures are drawn by matplotlib, which is not installed: python -m pip install matplotlib"
 
 
 def require() -> None:
