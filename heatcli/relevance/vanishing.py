@@ -4,11 +4,14 @@ A rule loses relevance where its denominator is zero. With z⁺, z^B and proport
 least the layer's own output: z_j ≥ x_j, and at least zero. So nothing is lost if relevance arrives only where x_j > 0:
 behind a rectifier above which every rule shares in proportion to activations. Such denominators need no test, which
 saves passes over memory; all others are tested.
+
+Where a relevance model takes the place of what arrived, y_j > 0 asks for Σ_i x_i v_ij > 0, and the denominator with
+v in place of w is at least that: nothing is lost there, wherever relevance arrived.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import numpy as np
 
@@ -32,10 +35,16 @@ SHARING = Linear | Averaging | Summation | MaxPooling | MaxReduction
 
 
 def lossless(
-    network: Network, rules: Mapping[str, Rule], bounds: Mapping[str, Bounds], *, biases: bool
+    network: Network,
+    rules: Mapping[str, Rule],
+    bounds: Mapping[str, Bounds],
+    *,
+    biases: bool,
+    modelled: Container[str] = (),
 ) -> frozenset[str]:
     """Return the names of the layers whose denominators are positive wherever relevance arrives.
 
+    ``modelled`` are those whose relevance a relevance model predicts.
     Without biases as neurons a positive bias can lift an output above its denominator: layers that have one are left
     out.
     """
@@ -46,7 +55,8 @@ def lossless(
         for name in layer.inputs:
             consumers.setdefault(name, []).append(layer)
     for layer in reversed(network.layers):
-        if layer.name in vanishing and _covers(layer, rules[layer.name], bounds, biases=biases):
+        within = layer.name in vanishing or layer.name in modelled
+        if within and _covers(layer, rules[layer.name], bounds, biases=biases):
             without_loss.add(layer.name)
         for name in layer.inputs:
             users = consumers[name]
