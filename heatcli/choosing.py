@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypedDict
 
 from heatcli import methods
 from heatcli.errors import UsageError
 from heatcli.methods import Method
 from heatcli.relevance.composites import Composite
 
+OWN = {
+    "window": "the side of what --method occlusion hides",
+    "steps": "how many inputs integrated-gradients and smoothgrad average over, and how often simple-taylor searches",
+    "baseline": "where the path of integrated-gradients begins",
+    "noise": "how strong the noise of smoothgrad is",
+    "seed": "what the noise of smoothgrad is drawn from",
+    "time_limit": "how long simple-taylor searches for a root",
+}
+"""Settings that only some methods have, and what they are."""
+BASELINES = ("black", "grey", "white")
+
+
+class Settings(TypedDict, total=False):
+    """What can be settled about a method; the keywords of ``Explainer.explain``, each named as its option is.
+
+    ``rules`` are overrides ``PATTERN=RULE``; ``evidence`` is what is shared out: logit, one or probability. The others
+    go with some methods only, see ``OWN``: ``window`` in elements of the input, ``baseline`` black, grey, white or a
+    value of the input, ``noise`` as a share of the input's range, ``time_limit`` in seconds.
+    """
+
+    method: str
+    input_rule: str | None
+    rules: Sequence[str]
+    pool: str | None
+    biases: str
+    evidence: str
+    window: int | None
+    steps: int | None
+    baseline: str | float | None
+    noise: float | None
+    seed: int | None
+    time_limit: float | None
+
 
 @dataclass(frozen=True)
 class Choice:
-    """A method with its settings.
-
-    ``rules`` are overrides PATTERN=RULE, ``evidence`` is what is shared out, ``window`` the side of what occlusion
-    hides.
-    """
+    """A method with its settings; those of ``OWN`` are None where the user left them to the method."""
 
     method: Method
     input_rule: str | None = None
@@ -26,6 +57,16 @@ class Choice:
     biases: str = "neurons"
     evidence: str = "logit"
     window: int | None = None
+    steps: int | None = None
+    baseline: str | float | None = None
+    noise: float | None = None
+    seed: int | None = None
+    time_limit: float | None = None
+
+    def own(self, name: str) -> Any:
+        """Return a setting of ``OWN``: what the user gave, or the method's default."""
+        given = getattr(self, name)
+        return self.method.own.get(name) if given is None else given
 
     @property
     def composite(self) -> Composite:
@@ -36,7 +77,7 @@ class Choice:
 
 
 def choose(
-    method: str,
+    method: str = "deep-taylor",
     *,
     input_rule: str | None = None,
     rules: Sequence[str] = (),
@@ -44,6 +85,11 @@ def choose(
     biases: str = "neurons",
     evidence: str = "logit",
     window: int | None = None,
+    steps: int | None = None,
+    baseline: str | float | None = None,
+    noise: float | None = None,
+    seed: int | None = None,
+    time_limit: float | None = None,
 ) -> Choice:
     """Return the choice of ``method``; raises UsageError for what is not known or does not go together.
 
@@ -59,11 +105,23 @@ def choose(
         ruling = {"--input-rule": input_rule, "--rule": rules, "--pool": pool, "--biases": biases != "neurons"}
         for option in (option for option, given in ruling.items() if given):
             raise UsageError(f"{option} does not go with {method}, which sends nothing through the layers")
-    elif window is not None:
-        raise UsageError(f"--window does not go with {method}; it is the side of what --method occlusion hides")
-    if window is not None and (type(window) is not int or window < 1):
-        raise UsageError(f"--window {window}: a whole number from 1 on is needed")
-    return Choice(chosen, input_rule, rules, pool, biases, evidence, window)
+    own = {"window": window, "steps": steps, "baseline": baseline, "noise": noise, "seed": seed}
+    own |= {"time_limit": time_limit}
+    for name in (name for name, value in own.items() if value is not None and name not in chosen.own):
+        raise UsageError(f"--{name.replace('_', '-')} does not go with {method}; it is {OWN[name]}")
+    for name, least in (("window", 1), ("steps", 1), ("seed", 0)):
+        _whole(name, own[name], least)
+    if isinstance(baseline, str):
+        one_of("baseline", baseline, BASELINES)
+    for name, number in (("noise", noise), ("time-limit", time_limit)):
+        if number is not None and not (math.isfinite(number) and number > 0):
+            raise UsageError(f"--{name} {number}: a number above 0 is needed")
+    return Choice(chosen, input_rule, rules, pool, biases, evidence, window, steps, baseline, noise, seed, time_limit)
+
+
+def _whole(name: str, value: object, least: int) -> None:
+    if value is not None and (type(value) is not int or value < least):
+        raise UsageError(f"--{name} {value}: a whole number from {least} on is needed")
 
 
 def one_of(option: str, value: str, known: tuple[str, ...]) -> None:

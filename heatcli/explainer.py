@@ -8,20 +8,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from heatcli.choosing import Choice, choose, one_of
+from heatcli.choosing import Choice, Settings, choose, one_of
 from heatcli.errors import PictureError, UsageError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
 from heatcli.inputs import Bounds, Constant, Picture, Range, prepare, range_of
 from heatcli.network.layers import Network
-from heatcli.occlusion import Occlusion, Windows, windows_on
 from heatcli.pictures.layouts import form_of
 from heatcli.pictures.preprocessing import Preprocessing
-from heatcli.planning import ENGINES, Plan, nothing, rules_for
+from heatcli.planning import ENGINES, LayerPlan, Plan, plan, steps
+from heatcli.planning.against import against, rivals
+from heatcli.planning.layerwise import rules_for
+from heatcli.planning.occlusion import Windows, windows_on
+from heatcli.planning.plan import nothing
 from heatcli.relevance.bounds import bounded_inputs
 from heatcli.runtime import providers
 from heatcli.targets import probabilities, ranked, wanted
@@ -66,7 +71,7 @@ class Explainer:
         self.notes = (*network.notes, *notes)
         self.range, self.threads, self.precision, self.activation = range, threads, precision, activation
         self.engine, self.provider, self.inputs = engine, provider, dict(inputs or {})
-        self._plan: tuple[tuple[Any, ...], Plan | Occlusion] | None = None
+        self._plan: tuple[tuple[Any, ...], Plan] | None = None
         self._lock = threading.Lock()
 
     def explain(
@@ -74,36 +79,22 @@ class Explainer:
         picture: Picture,
         *,
         target: str | int = "top",
-        method: str = "deep-taylor",
-        input_rule: str | None = None,
-        rules: Sequence[str] = (),
+        versus: str | int | None = None,
         range: Range | None = None,
-        pool: str | None = None,
-        biases: str = "neurons",
-        evidence: str = "logit",
-        window: int | None = None,
         layers: bool = False,
+        **settings: Unpack[Settings],
     ) -> Explanation:
         """Explain why the network gives ``picture`` the score of class ``target``.
 
         ``picture`` is a path, a file, bytes, a PIL image, or an array that is already the network input, with or
-        without the batch axis. ``target`` is ``"top"``, a class index or a label. Settings, as on the command line:
-        ``method``, ``input_rule``, ``rules``, ``range``, ``pool``, ``biases``, ``evidence``, ``window``, ``layers``.
+        without the batch axis. ``target`` is ``"top"``, a class index or a label; ``versus`` names a rival in the same
+        way, whose relevance is taken from the target's. ``range`` gives the bounds of the network input, ``layers``
+        asks for the relevance of every layer too. ``settings`` are those of the method, see ``choosing.Settings``.
         Raises PictureError for a picture that cannot be read, UsageError for a setting that does not fit, and
         UnsupportedModel where the method needs layers and the network could not be read into any.
         """
         explanations = self.explain_targets(
-            picture,
-            targets=(target,),
-            method=method,
-            input_rule=input_rule,
-            rules=rules,
-            range=range,
-            pool=pool,
-            biases=biases,
-            evidence=evidence,
-            window=window,
-            layers=layers,
+            picture, targets=(target,), versus=versus, range=range, layers=layers, **settings
         )
         if len(explanations) != 1:
             raise UsageError(f"the target '{target}' names {len(explanations)} classes; use explain_targets")
@@ -119,39 +110,29 @@ class Explainer:
         picture: Picture,
         *,
         targets: Sequence[str | int] = ("top",),
-        method: str = "deep-taylor",
-        input_rule: str | None = None,
-        rules: Sequence[str] = (),
+        versus: str | int | None = None,
         range: Range | None = None,
-        pool: str | None = None,
-        biases: str = "neurons",
-        evidence: str = "logit",
-        window: int | None = None,
         layers: bool = False,
         advance: Callable[[], None] = nothing,
+        **settings: Unpack[Settings],
     ) -> list[Explanation]:
         """Explain several classes of one picture with one forward pass; ``"top-K"`` among ``targets`` stands for K.
 
-        With ``layers`` an explanation keeps the relevance of every layer's output too. ``advance`` is called after each
-        of the method's ``steps``.
+        Each is set against the class ``versus``, if given; ``"top"`` is then the best one but the target itself. With
+        ``layers`` an explanation keeps the relevance of every layer's output too. ``advance`` is called after each of
+        the method's ``steps``. Other keywords and errors as for ``explain``.
         """
-        choice = self._choose(
-            method,
-            input_rule=input_rule,
-            rules=rules,
-            pool=pool,
-            biases=biases,
-            evidence=evidence,
-            window=window,
-        )
+        choice = self._choose(**settings)
         given = self.range if range is None else range
         prepared = prepare(picture, self.network.input, self.preprocessing, given)
-        plan = self._plan_for(choice, prepared.bounds)
+        settled = self._plan_for(choice, prepared.bounds)
 
         asked = wanted(targets, self.network.output.classes, self.labels)
+        rival = None if versus is None else self._rival(versus)
 
         begun = time.perf_counter()
-        activations = plan.forward(prepared.x, asked)
+        opponents = () if rival is None else (rival,) if rival >= 0 else (-1, -2)
+        activations = settled.forward(prepared.x, [*asked, *opponents])
         seconds = {"read": prepared.seconds, "forward": time.perf_counter() - begun}
 
         scores = np.asarray(activations[self.network.output.logits], np.float32).reshape(-1)
@@ -160,57 +141,62 @@ class Explainer:
         output = activations[self.network.output.name]
         chances = probabilities(scores, output, self.network.output.kind, self.activation)
         top = tuple(self._class(int(index), scores, chances) for index in np.argsort(-scores, kind="stable")[:5])
-        settings = {
-            "method": method,
-            **plan.settings,
+        on_record = {
+            "method": choice.method.name,
+            **settled.settings,
             "range": _plain(prepared.bounds),
             "precision": self.precision,
             **self._given(),
         }
-        explained = [self._class(index, scores, chances) for index in dict.fromkeys(ranked(asked, scores))]
+        indices = list(dict.fromkeys(ranked(asked, scores)))
+        opposed = {} if rival is None else rivals(indices, rival, scores)
+        walking = [self._class(index, scores, chances) for index in dict.fromkeys([*indices, *opposed.values()])]
         begun = time.perf_counter()
         kept: list[dict[str, Array]] | None = [] if layers else None
-        walked = plan.walk(activations, prepared.x, explained, kept, advance)
-        seconds["relevance"] = (time.perf_counter() - begun) / len(explained)
+        walked = settled.walk(activations, prepared.x, walking, kept, advance)
+        seconds["relevance"] = (time.perf_counter() - begun) / len(indices)
+        by_class = {entry.index: place for place, entry in enumerate(walking)}
         explanations = []
-        for place, (entry, (relevance, ledger, warnings)) in enumerate(zip(explained, walked, strict=True)):
+        for index in indices:
+            place = by_class[index]
+            entry, found, layer_by_layer = walking[place], walked[place], None if kept is None else kept[place]
+            opponent = walking[by_class[opposed[index]]] if opposed else None
+            if opponent is not None:
+                found = against(found, walked[by_class[opponent.index]])
+                if kept is not None and layer_by_layer is not None:
+                    others = kept[by_class[opponent.index]]
+                    layer_by_layer = {name: value - others[name] for name, value in layer_by_layer.items()}
             explanations.append(
                 Explanation(
-                    relevance=self._without_batch(relevance),
+                    relevance=self._without_batch(found.relevance),
                     layout=self.preprocessing.layout if self.preprocessing else self.network.input.layout,
                     target=entry.index,
                     label=entry.label,
                     score=entry.score,
                     probability=entry.probability,
                     top=top,
-                    ledger=ledger,
-                    method=method,
-                    signed=plan.signed,
-                    settings=settings,
+                    ledger=found.ledger,
+                    method=choice.method.name,
+                    signed=settled.signed or opponent is not None,
+                    settings={**on_record, "versus": None if opponent is None else asdict(opponent)},
                     preprocessing=self.preprocessing.record() if prepared.placement and self.preprocessing else {},
                     model=self.model,
                     image=prepared.image,
                     placement=prepared.placement,
                     seconds=dict(seconds),
-                    warnings=warnings,
-                    notes=plan.notes,
-                    layers=kept[place] if kept is not None else None,
+                    warnings=found.warnings,
+                    notes=settled.notes,
+                    layers=layer_by_layer,
+                    versus=opponent,
+                    root=None if found.root is None else self._without_batch(found.root),
+                    root_picture=None
+                    if found.root is None or self.preprocessing is None
+                    else self.preprocessing.picture(found.root),
                 )
             )
         return explanations
 
-    def compile(
-        self,
-        path: str | Path,
-        *,
-        method: str = "deep-taylor",
-        input_rule: str | None = None,
-        rules: Sequence[str] = (),
-        range: Range | None = None,
-        pool: str | None = None,
-        biases: str = "neurons",
-        evidence: str = "logit",
-    ) -> Written:
+    def compile(self, path: str | Path, *, range: Range | None = None, **settings: Unpack[Settings]) -> Written:
         """Write network and explanation as one ONNX model of standard operations to ``path``; settings as for explain.
 
         Its inputs are the network's own and ``target`` (int64: class indices, or −1 for the best class, −2 for the
@@ -220,24 +206,26 @@ class Explainer:
         """
         from heatcli.exporting import write_explainer
 
-        choice = self._choose(method, input_rule=input_rule, rules=rules, pool=pool, biases=biases, evidence=evidence)
+        choice = self._choose(**settings)
+        if choice.method.way != "walk":
+            raise UsageError(f"{choice.method.name} runs the network on many inputs: it cannot be compiled")
         given = self.range if range is None else range
         known = self.preprocessing.bounds() if self.preprocessing else None
         bounds = known if given is None else range_of(given, self.network.input)
-        plan = Plan(self.network, choice, bounds, activation=self.activation, threads=self.threads)
-        settings = {
-            "method": method,
-            "input_rule": plan.input_rule,
-            "rules": {name: rule.name for name, rule in plan.rules.items()},
+        settled = LayerPlan(self.network, choice, bounds, activation=self.activation, threads=self.threads)
+        on_record = {
+            "method": choice.method.name,
+            "input_rule": settled.input_rule,
+            "rules": {name: rule.name for name, rule in settled.rules.items()},
             "range": _plain(bounds),
-            "biases": biases,
-            "evidence": evidence,
+            "biases": choice.biases,
+            "evidence": choice.evidence,
             "preprocessing": self.preprocessing.record() if self.preprocessing else None,
             "labels": self.labels,
             "model_sha256": self.model.sha256,
             **self._given(),
         }
-        return write_explainer(plan, bounds, form_of(*self._arrangement()), settings, Path(path))
+        return write_explainer(settled, bounds, form_of(*self._arrangement()), on_record, Path(path))
 
     def explain_many(self, pictures: Iterable[Picture], **settings: Any) -> Iterator[Explanation]:
         """Explain one picture after the other, in order, holding one at a time; settings as for ``explain``."""
@@ -245,42 +233,38 @@ class Explainer:
             raise UsageError("explain_many takes several pictures; give a list, or call explain for one")
         return (self.explain(picture, **settings) for picture in pictures)
 
-    def assigned_rules(
-        self,
-        *,
-        method: str = "deep-taylor",
-        input_rule: str | None = None,
-        rules: Sequence[str] = (),
-        pool: str | None = None,
-    ) -> dict[str, str]:
+    def assigned_rules(self, **settings: Unpack[Settings]) -> dict[str, str]:
         """Return the name of the rule that every layer would get for a picture, by layer name; none in occlusion."""
         known = self.preprocessing is not None or self.range is not None
-        choice = self._choose(method, input_rule=input_rule, rules=rules, pool=pool)
+        choice = self._choose(**settings)
         if choice.method.composite is None:
             return {}
         assigned = rules_for(self.network, choice, bounded=known and bounded_inputs(self.network) is not None)
         return {name: rule.name for name, rule in assigned.items()}
 
-    def steps(self, *, method: str = "deep-taylor", window: int | None = None) -> int:
-        """Return in how many steps a picture is explained: the number of windows in occlusion, else 1."""
-        choice = self._choose(method, window=window)
-        return len(self._windows(choice).places()) if choice.method.composite is None else 1
+    def steps(self, **settings: Unpack[Settings]) -> int:
+        """Return in how many steps a picture is explained: windows, inputs or searches of some methods, else 1."""
+        choice = self._choose(**settings)
+        return steps(choice, partial(self._windows, choice))
 
-    def _plan_for(self, choice: Choice, bounds: Bounds | None) -> Plan | Occlusion:
+    def _plan_for(self, choice: Choice, bounds: Bounds | None) -> Plan:
         """Return the plan of ``choice``; one is kept, since it holds a session and the split weights."""
         key = (choice, None if bounds is None else tuple(bound.tobytes() for bound in bounds))
         with self._lock:
             if self._plan is None or self._plan[0] != key:
-                self._plan = (key, self._planned(choice, bounds))
+                settled = plan(
+                    self.network,
+                    choice,
+                    bounds,
+                    partial(self._windows, choice),
+                    engine=self.engine,
+                    activation=self.activation,
+                    threads=self.threads,
+                    provider=self.provider,
+                    dtype=PRECISIONS[self.precision],
+                )
+                self._plan = (key, settled)
             return self._plan[1]
-
-    def _planned(self, choice: Choice, bounds: Bounds | None) -> Plan | Occlusion:
-        """Return what explains pictures by ``choice``: rules through the layers, or windows over the input."""
-        running: dict[str, Any] = {"threads": self.threads, "provider": self.provider}
-        if choice.method.composite is None:
-            return Occlusion(self.network, choice, bounds, self._windows(choice), **running)
-        dtype = PRECISIONS[self.precision]
-        return ENGINES[self.engine](self.network, choice, bounds, activation=self.activation, dtype=dtype, **running)
 
     def _windows(self, choice: Choice) -> Windows:
         return windows_on(*self._arrangement(), choice.window)
@@ -290,14 +274,22 @@ class Explainer:
         settled, spec = self.preprocessing, self.network.input
         return spec.shape, settled.layout if settled else spec.layout, settled.size if settled else None
 
-    def _choose(self, method: str, **settings: Any) -> Choice:
+    def _choose(self, **settings: Unpack[Settings]) -> Choice:
         """Return what the user settled; raises UsageError for what does not fit, UnsupportedModel where layers lack."""
-        choice = choose(method, **settings)
+        choice = choose(**settings)
         if choice.method.composite is not None:
             self.network.require_layers()
         elif self.engine != "numpy":
-            raise UsageError(f"--engine {self.engine} does not go with {method}, which runs the network as it is")
+            name = choice.method.name
+            raise UsageError(f"--engine {self.engine} does not go with {name}, which runs the network as it is")
         return choice
+
+    def _rival(self, versus: str | int) -> int:
+        """Return the class index that ``versus`` names, −1 for the best one."""
+        named = wanted((versus,), self.network.output.classes, self.labels)
+        if len(named) != 1 or self.network.output.classes < 2:
+            raise UsageError(f"--versus {versus}: one class beside the explained one is needed, or top")
+        return named[0]
 
     def _given(self) -> dict[str, Any]:
         """Return for records what was given beside the picture, nothing where there is nothing."""

@@ -39,7 +39,9 @@ class Explanation:
 
     ``relevance`` has the network input's own shape without the batch axis, (C, H, W) for an NCHW network, float32.
     ``layers`` holds the relevance of every layer's output by name, where that was asked for; ``notes`` says what the
-    method assumed, ``warnings`` what speaks against trusting the map.
+    method assumed, ``warnings`` what speaks against trusting the map. ``versus`` is the rival whose relevance was taken
+    away; ``root`` the root point of simple Taylor decomposition, of the relevance's shape and the
+    input's units, and ``root_picture`` the same as the network sees it, where it is a picture.
     """
 
     relevance: np.ndarray
@@ -61,6 +63,9 @@ class Explanation:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     layers: dict[str, np.ndarray] | None = None
+    versus: ClassScore | None = None
+    root: np.ndarray | None = None
+    root_picture: PIL.Image.Image | None = None
 
     def __repr__(self) -> str:
         """Name the class explained, its score and the method."""

@@ -18,7 +18,7 @@ from heatcli.explanation import ClassScore
 from heatcli.inputs import Bounds
 from heatcli.network.layers import InputSpec
 from heatcli.pictures.layouts import Form
-from heatcli.planning import Plan
+from heatcli.planning.layerwise import LayerPlan
 from heatcli.replacing import replacing
 from heatcli.targets import probabilities
 
@@ -47,7 +47,7 @@ class Written:
 
 
 def write_explainer(
-    plan: Plan, bounds: Bounds | None, form: Form | None, settings: Mapping[str, Any], path: Path
+    plan: LayerPlan, bounds: Bounds | None, form: Form | None, settings: Mapping[str, Any], path: Path
 ) -> Written:
     """Write the explainer of ``plan`` to ``path``; ``settings`` are put into its metadata."""
     if path.is_dir():
@@ -95,7 +95,7 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def example(plan: Plan, bounds: Bounds | None) -> tuple[Array, Array]:
+def example(plan: LayerPlan, bounds: Bounds | None) -> tuple[Array, Array]:
     """Return an input and what the NumPy engine says to its best class: the first of a few that has any relevance."""
     network = plan.network
     for x in inputs_within(network.input, bounds):
@@ -131,7 +131,7 @@ def apart(session: runtime.Session, compiled: Compiled, x: Array, expected: Arra
     return float(np.abs(relevance - expected).max()) / largest
 
 
-def agrees_in_batches(compiled: Compiled, plan: Plan, x: Array) -> bool:
+def agrees_in_batches(compiled: Compiled, plan: LayerPlan, x: Array) -> bool:
     """Whether two pictures at once come out as each alone does: some graphs hold their batch of one in places."""
     names = [compiled.names["relevance"], plan.network.output.name]
     other = np.ascontiguousarray(x[..., ::-1])

@@ -24,16 +24,15 @@ BELOW = {
     "describing": {"explainer", "explanation", "forward", "inputs", "pictures", "targets"},
     "loading": {"explainer", "explanation", "inputs", "known", "network", "pictures"},
     "explainer": {
-        *("choosing", "explanation", "exporting", "inputs", "occlusion", "pictures", "planning"),
+        *("choosing", "explanation", "exporting", "inputs", "pictures", "planning"),
         *("relevance", "runtime", "targets"),
     },
     "known": {"pictures"},
     "exporting": {"compiling", "explanation", "inputs", "pictures", "planning", "replacing", "runtime", "targets"},
     "replacing": set(),
     "compiling": {"kernels", "methods", "pictures", "relevance", "runtime"},
-    "occlusion": {"choosing", "cores", "explanation", "forward", "pictures", "planning", "relevance"},
     "planning": {
-        *("choosing", "compiling", "explanation", "forward", "pictures", "relevance", "runtime", "targets"),
+        *("choosing", "compiling", "cores", "explanation", "forward", "pictures", "relevance", "runtime", "targets"),
     },
     "choosing": {"methods", "relevance"},
     "cores": set(),

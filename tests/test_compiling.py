@@ -206,7 +206,7 @@ def test_operations_of_other_domains_are_refused(tmp_path, monkeypatch):
     graph = onnx.ModelProto.FromString(explainer.network.graph)
     graph.graph.node[0].domain = "com.example"
     object.__setattr__(explainer.network, "graph", graph.SerializeToString())
-    monkeypatch.setattr("heatcli.planning.Forward", lambda *args, **keywords: None)
+    monkeypatch.setattr("heatcli.planning.layerwise.Forward", lambda *args, **keywords: None)
     with pytest.raises(UnsupportedModel, match=r"com\.example"):
         explainer.compile(tmp_path / "explainer.onnx")
     assert not list(tmp_path.iterdir())

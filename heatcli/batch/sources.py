@@ -21,7 +21,7 @@ PICTURE_SUFFIXES = frozenset(
 )
 """What counts as a picture when a folder is searched; a file that is named outright is always tried."""
 TENSOR_SUFFIXES = frozenset([".npy"])
-OWN_OUTPUTS = (".heatmap.png", ".heatmap.npy", ".heatmap.npz")
+OWN_OUTPUTS = (".heatmap.png", ".heatmap.npy", ".heatmap.npz", ".heatmap.root.png", ".heatmap.root.npy")
 
 
 Found = tuple[Path, str | None]

@@ -17,7 +17,8 @@ from heatcli.batch import records, runner
 from heatcli.batch.outputs import Plan
 from heatcli.batch.runner import Outcome
 from heatcli.batch.sources import Item
-from heatcli.batch.writing import save_npy, save_npz
+from heatcli.batch.writing import save_npy, save_npz, save_root
+from heatcli.choosing import Settings
 from heatcli.errors import HeatcliError, PictureError, UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Work:
     explainer: Explainer
     plan: Plan
     targets: Sequence[str | int] = ("top",)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    versus: str | int | None = None
+    settings: Settings = field(default_factory=Settings)
     drawing: Drawing = Drawing()
     save: frozenset[str] = frozenset()
     layers: bool = False
@@ -103,7 +105,12 @@ class Work:
             raise PictureError(f"{item.name}: {item.problem}")
         picture = _stdin() if item.path is None else item.path
         return self.explainer.explain_targets(
-            picture, targets=self.targets, layers=self.layers, advance=self.step, **self.settings
+            picture,
+            targets=self.targets,
+            versus=self.versus,
+            layers=self.layers,
+            advance=self.step,
+            **self.settings,
         )
 
     def write(self, item: Item, explanations: Sequence[Explanation]) -> tuple[Made, ...]:
@@ -115,6 +122,7 @@ class Work:
         settled = self.explainer.preprocessing
         drawn = {name: getattr(self.drawing, name) for name in ("style", "colormap", "scale", "size_like")}
         unknown = {"range": None, "precision": self.explainer.precision, "stride": None, "reference": None}
+        unknown |= {"versus": None if self.versus is None else str(self.versus)}
         return records.failure(
             error,
             source=item.name,
@@ -152,6 +160,8 @@ class Work:
                 if "npz" in self.save:
                     also.append(output.with_suffix(".npz"))
                     save_npz(also[-1], explanation, layers=self.layers)
+                if "root" in self.save:
+                    also.append(save_root(output, explanation))
             except OSError as error:
                 raise UsageError(f"cannot write {output}: {error.strerror or error}") from error
         entry = records.record(

@@ -22,6 +22,7 @@ from heatcli.cores import cores
 from heatcli.errors import UnsupportedModel, UsageError
 
 if TYPE_CHECKING:
+    from heatcli.choosing import Settings
     from heatcli.explainer import Explainer
 
 FEW = 3
@@ -39,6 +40,7 @@ def explain(
     ],
     model: options.Model,
     target: options.Target = None,
+    versus: options.Versus = None,
     labels: options.Labels = None,
     evidence: options.EvidenceOption = options.Evidence.LOGIT,
     method: options.Method = "deep-taylor",
@@ -48,6 +50,11 @@ def explain(
     pool: options.PoolOption = None,
     biases: options.BiasesOption = options.Biases.NEURONS,
     window: options.Window = None,
+    steps: options.Steps = None,
+    baseline: options.Baseline = None,
+    noise: options.Noise = None,
+    seed: options.Seed = None,
+    time_limit: options.TimeLimit = None,
     preprocess: options.Preprocess = "auto",
     size: options.Size = None,
     fit: options.FitOption = None,
@@ -80,7 +87,7 @@ def explain(
     found = sources.expand(inputs)
     plan = outputs.plan(found, output, several=_several(targets))
     outputs.check(plan, found.items)
-    saved = values.choices(save, "--save", ("npy", "npz"))
+    saved = values.choices(save, "--save", ("npy", "npz", "root"))
     _check_stdio(found, plan, saved=bool(saved), json=json)
     if layers and "npz" not in saved:
         raise UsageError("--layers goes with --save npz")
@@ -101,16 +108,30 @@ def explain(
         inputs=input_,
     )
     loading |= {"engine": engine.value, "provider": provider}
-    settings: dict[str, Any] = {
-        "method": method,
-        "input_rule": input_rule,
-        "rules": tuple(rule or ()),
-        "pool": pool and pool.value,
-        "biases": biases.value,
-        "evidence": evidence.value,
-        "window": None if window is None else values.whole(window, "--window"),
+    settings = values.settings(
+        method=method,
+        input_rule=input_rule,
+        rule=rule,
+        pool=pool,
+        biases=biases,
+        evidence=evidence,
+        window=window,
+        steps=steps,
+        baseline=baseline,
+        noise=noise,
+        seed=seed,
+        time_limit=time_limit,
+    )
+    if "root" in saved and method != "simple-taylor":
+        raise UsageError(f"--save root goes with --method simple-taylor; {method} has no root")
+    asked: dict[str, Any] = {
+        "target": targets,
+        "versus": versus,
+        **settings,
+        **loading,
+        "style": drawing.style,
+        "colormap": colormap,
     }
-    asked = {"target": targets, **settings, **loading, "style": drawing.style, "colormap": colormap}
     asked |= {"scale": drawing.scale, "pixel_scale": loading["scale"], "size_like": drawing.size_like}
     asked |= {"save": sorted(saved), "layers": layers}
 
@@ -118,12 +139,12 @@ def explain(
     offer(model)
     try:
         explainer = _load(model, loading, threads)
-        steps = _check_names(explainer, targets, settings)
+        passes = _check_names(explainer, targets, versus, settings)
     except UnsupportedModel as error:
         raise _shortened(error, model) from error
     asked["inputs"] = {name: entry.record() for name, entry in explainer.inputs.items()}
-    work = Work(explainer, plan, targets, settings, drawing, saved, layers, records.plain(asked))
-    run = Run(work, steps, json=json, show=show, fail_fast=fail_fast, quiet=quiet, verbose=verbose, debug=debug)
+    work = Work(explainer, plan, targets, versus, settings, drawing, saved, layers, records.plain(asked))
+    run = Run(work, passes, json=json, show=show, fail_fast=fail_fast, quiet=quiet, verbose=verbose, debug=debug)
     return run.over(found, jobs=workers, resume=resume)
 
 
@@ -177,7 +198,7 @@ def _shortened(error: UnsupportedModel, model: str) -> UnsupportedModel:
     return UnsupportedModel(f"{unsupported.summary(error)}\n{inspect}", error.nodes, error.hint)
 
 
-def _check_names(explainer: Explainer, targets: Sequence[str], settings: dict[str, Any]) -> int:
+def _check_names(explainer: Explainer, targets: Sequence[str], versus: str | None, settings: Settings) -> int:
     """Return in how many steps a picture is explained.
 
     Raises UsageError for a target, method or rule that is not known and UnsupportedModel for a method that needs
@@ -187,7 +208,7 @@ def _check_names(explainer: Explainer, targets: Sequence[str], settings: dict[st
 
     from heatcli.targets import resolve_target
 
-    rules = {name: settings[name] for name in ("method", "input_rule", "rules", "pool")}
-    explainer.assigned_rules(**rules)
-    resolve_target(targets, np.zeros(explainer.network.output.classes), explainer.labels)
-    return explainer.steps(method=settings["method"], window=settings["window"])
+    explainer.assigned_rules(**settings)
+    for named in (targets, () if versus is None else (versus,)):
+        resolve_target(named, np.zeros(explainer.network.output.classes), explainer.labels)
+    return explainer.steps(**settings)

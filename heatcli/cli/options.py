@@ -141,9 +141,9 @@ Method = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="deep-taylor, sensitivity, gradient, gradient-x-input, lrp-epsilon, lrp-alpha2-beta1, "
-        "lrp-epsilon-plus-flat or lrp-epsilon-gamma-box; or occlusion, which explains every network, by one run for "
-        "each place of a window.",
+        help="deep-taylor, sensitivity, simple-taylor, gradient, gradient-x-input, integrated-gradients, smoothgrad, "
+        "deconvnet, guided-backprop, lrp-epsilon, lrp-alpha2-beta1, lrp-epsilon-plus-flat or lrp-epsilon-gamma-box; or "
+        "occlusion, which explains every network, by one run for each place of a window.",
         autocompletion=complete.methods,
         rich_help_panel=RULES,
     ),
@@ -196,12 +196,60 @@ BiasesOption = Annotated[
         rich_help_panel=RULES,
     ),
 ]
+Versus = Annotated[
+    str | None,
+    typer.Option(
+        "--versus",
+        metavar="CLASS",
+        help="A rival class, an index or a label, or top for the best other one: its relevance is taken away, which "
+        "shows what speaks for the one and not the other.",
+        rich_help_panel=CLASS,
+    ),
+]
 Window = Annotated[
     str | None,
     typer.Option(
         metavar="N",
         help="With --method occlusion: side of the window that is hidden, in pixels of the network's input; the next "
         "one lies half a window on. Default: about 1/7 of each side.",
+        rich_help_panel=RULES,
+    ),
+]
+
+Steps = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Inputs that integrated-gradients (default 50) and smoothgrad (25) average over; rounds of the search of "
+        "simple-taylor (40).",
+        rich_help_panel=RULES,
+    ),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT",
+        help="Where the path of integrated-gradients begins: black (default), grey, white or a value of the input.",
+        rich_help_panel=RULES,
+    ),
+]
+Noise = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Standard deviation of smoothgrad's noise as a share of the input's range; default 0.15.",
+        rich_help_panel=RULES,
+    ),
+]
+Seed = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="What smoothgrad's noise is drawn from; default 0.", rich_help_panel=RULES),
+]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="How long simple-taylor may search for a root of one picture; default 60.",
         rich_help_panel=RULES,
     ),
 ]
@@ -309,8 +357,9 @@ Output = Annotated[
 Save = Annotated[
     str | None,
     typer.Option(
-        metavar="npy,npz",
-        help="Also write the relevance beside the heatmap: npy, or npz with the account.",
+        metavar="npy,npz,root",
+        help="Also write beside the heatmap: the relevance as npy, or as npz with the account; root is what "
+        "simple-taylor found, as a picture.",
         rich_help_panel=OUTPUT,
     ),
 ]

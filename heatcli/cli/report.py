@@ -46,7 +46,7 @@ def show(
         console.print()
         console.print(choice(entry.explanation))
         if entry.explanation.ledger.start != 0 or not entry.explanation.warnings:  # else a warning says the same
-            console.print(ledger_line(entry.explanation.ledger, entry.explanation.method))
+            console.print(account(entry.explanation))
         for warning in entry.explanation.warnings:
             console.print(Text.assemble(("Warning: ", "yellow"), clean(warning)))
         if verbose:
@@ -93,15 +93,27 @@ def choice(explanation: Explanation) -> Text:
     else:
         place = next((str(n) for n, entry in enumerate(explanation.top, 1) if entry.index == explanation.target), None)
         why = f", number {place} by score" if place else f", probability {_percent(explanation.probability)}"
+    rival = explanation.versus
+    if rival is not None:
+        other = f"{clean(rival.label)} (class {rival.index})" if rival.label else f"class {rival.index}"
+        return Text.assemble("Explained: ", (name, "bold"), " against ", (other, "bold"), why)
     return Text.assemble("Explained: ", (name, "bold"), why)
 
 
-def ledger_line(ledger: Ledger, method: str) -> str:
+def account(explanation: Explanation) -> str:
+    """Return the account of an explanation in one line; against a rival it is that of the difference."""
+    rival = explanation.versus
+    return ledger_line(explanation.ledger, explanation.method, rival=None if rival is None else rival.index)
+
+
+def ledger_line(ledger: Ledger, method: str, *, rival: int | None = None) -> str:
     """Return the account in one line, such as ``f(x) 17.61 = pixels 15.87 + biases 1.74 + constants 0 + lost 0``."""
     score = f"f(x) {number(ledger.score)}"
+    if rival is not None:
+        score = f"f(x) − f(x) of class {rival}: {number(ledger.score)}"
     if ledger.biases is None or ledger.constants is None or ledger.lost is None:
         return f"{score}; the map sums to {number(ledger.pixels)} ({method} promises no account)"
-    if ledger.start == 0:
+    if ledger.start == 0 and rival is None:
         return f"{score} is not positive: no evidence for this class, the map is empty"
     parts = {
         "pixels": ledger.pixels,
@@ -109,8 +121,9 @@ def ledger_line(ledger: Ledger, method: str) -> str:
         "constants": ledger.constants,
         "lost": ledger.lost,
     }
-    start = ledger.start
-    head = score if abs(start - ledger.score) <= 1e-6 * start else f"{score}; relevance {number(start)}"
+    start = ledger.start if ledger.turnover is None else ledger.turnover
+    put_in = ledger.start
+    head = score if abs(put_in - ledger.score) <= 1e-6 * start else f"{score}; relevance {number(put_in)}"
     line = f"{head} ="
     for place, (name, value) in enumerate(parts.items()):
         negative = value < -ROUNDING * start

@@ -239,5 +239,4 @@ def _summary(item: Item, entry: Made) -> Text:
     """Return one heatmap in a line: the input, the class, the account."""
     explanation = entry.explanation
     label = f" {clean(explanation.label)}" if explanation.label else ""
-    account = report.ledger_line(explanation.ledger, explanation.method)
-    return Text(f"{clean(_name(item))}: class {explanation.target}{label}; {account}")
+    return Text(f"{clean(_name(item))}: class {explanation.target}{label}; {report.account(explanation)}")

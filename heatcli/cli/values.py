@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 from heatcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from heatcli.cli.options import Channels, Fit, Layout
+    from heatcli.choosing import Settings
+    from heatcli.cli.options import Biases, Channels, Evidence, Fit, Layout, Pool
+
+BASELINES = ("black", "grey", "white")
 
 Bounds = tuple[float | tuple[float, ...], float | tuple[float, ...]]
 
@@ -92,6 +95,41 @@ def loading(
     }
 
 
+def settings(
+    *,
+    method: str,
+    input_rule: str | None,
+    rule: Sequence[str] | None,
+    pool: Pool | None,
+    biases: Biases,
+    evidence: Evidence,
+    window: str | None,
+    steps: str | None,
+    baseline: str | None,
+    noise: str | None,
+    seed: str | None,
+    time_limit: str | None,
+) -> Settings:
+    """Return the options that settle a method as the keywords of ``Explainer.explain``."""
+    place: str | float | None = baseline
+    if baseline is not None and baseline not in BASELINES:
+        place = number(baseline, f"--baseline {', '.join(BASELINES)} or a value of the input")
+    return {
+        "method": method,
+        "input_rule": input_rule,
+        "rules": tuple(rule or ()),
+        "pool": pool and pool.value,
+        "biases": biases.value,
+        "evidence": evidence.value,
+        "window": None if window is None else whole(window, "--window"),
+        "steps": None if steps is None else whole(steps, "--steps"),
+        "baseline": place,
+        "noise": None if noise is None else number(noise, "--noise"),
+        "seed": None if seed is None else whole(seed, "--seed", least=0),
+        "time_limit": None if time_limit is None else number(time_limit, "--time-limit"),
+    }
+
+
 def named_files(texts: Sequence[str] | None) -> dict[str, str]:
     """Read ``NAME=FILE.npy``, each name once."""
     found: dict[str, str] = {}
@@ -105,10 +143,10 @@ def named_files(texts: Sequence[str] | None) -> dict[str, str]:
     return found
 
 
-def whole(text: str, option: str) -> int:
-    """Read a whole number from 1 on."""
-    if not re.fullmatch(r"\d{1,6}", text) or int(text) < 1:
-        raise UsageError(f"{option} {text}: a whole number from 1 on is needed")
+def whole(text: str, option: str, *, least: int = 1) -> int:
+    """Read a whole number from ``least`` on."""
+    if not re.fullmatch(r"\d{1,6}", text) or int(text) < least:
+        raise UsageError(f"{option} {text}: a whole number from {least} on is needed")
     return int(text)
 
 

@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from heatcli.kernels.protocol import Tensor
+from heatcli.kernels.protocol import SMALLEST, Tensor
 
 
 def derivative(function: str, x: Tensor, constants: Sequence[Tensor]) -> Tensor:
@@ -111,6 +111,19 @@ DERIVATIVES: dict[str, Callable[..., Tensor]] = {
     "Reciprocal": lambda x: -1 / (x * x),
     "Pow": lambda x, exponent: exponent * x ** (exponent - 1),
 }
+
+
+SHARPNESS = 100.0
+"""How sharp the bend of a smooth rectifier is: t, times the mean size of what it rectifies."""
+
+
+def smooth(x: Tensor, slope: Tensor, size: Tensor) -> Tensor:
+    """Return the derivative of t⁻¹ log(½ + ½ exp(tx)) at ``x``, 1 / (1 + exp(−tx)), in place of a rectifier's.
+
+    ``slope`` is the rectifier's own, which stops where it has a ceiling; ``size`` is the mean of |x|.
+    """
+    below = np.where(x > 0, slope, np.ones_like(x))
+    return below * _sigmoid(x * (SHARPNESS / (size + SMALLEST)))
 
 
 def lrn_adjoint(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL.Image import Image
+from PIL.Image import Image, fromarray
 
-from heatcli.pictures.layouts import Form, arranged, by_channel
+from heatcli.pictures.layouts import Form, arranged, by_channel, chw
 from heatcli.pictures.placement import Placement, place
 from heatcli.pictures.presets import PRESETS
 
@@ -51,6 +51,16 @@ class Preprocessing:
         if self.channels == "bgr":
             pixels = pixels[:, :, ::-1]
         return self._normalised(arranged(pixels, self.layout)).reshape(self.shape), placement
+
+    def picture(self, x: np.ndarray) -> Image:
+        """Return the picture that the network input ``x`` shows, ``size`` pixels, RGB: the inverse of ``tensor``."""
+        pixels = chw(x.astype(np.float64), self.layout, self.size)
+        assert pixels is not None
+        mean, std = (np.asarray(values).reshape(-1, 1, 1) for values in (self.mean, self.std))
+        pixels = np.clip(np.rint((pixels * std + mean) / self.scale), 0, 255).astype(np.uint8)
+        pixels = np.repeat(pixels, 3, axis=0) if len(pixels) == 1 else pixels
+        pixels = pixels[::-1] if self.channels == "bgr" else pixels
+        return fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the range (l, h) of the network input, float32, broadcastable to it: one value a channel.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+
+import numpy as np
 
 from heatcli.errors import UsageError
 from heatcli.network.layers import (
+    Activation,
     Averaging,
     Convolution,
     DataProduct,
@@ -24,11 +27,14 @@ from heatcli.network.layers import (
 )
 from heatcli.relevance.bounds import first_layers
 from heatcli.relevance.rules import (
+    DECONVNET,
     FLAT,
     GATE,
     GRADIENT,
+    GUIDED,
     PASS,
     PROPORTIONAL,
+    SMOOTH,
     W_SQUARED,
     WINNER,
     Z_BOX,
@@ -49,6 +55,7 @@ LARGEST = (MaxPooling, MaxReduction)
 class Composite:
     """A rule for each place in the network; ``first`` is None where the first layer gets no rule of its own.
 
+    ``rectifier`` is that of activations that cut what is negative, such as ReLU; None where it is ``other`` too.
     ``fixed`` is that of averages and sums. It shares in proportion under every rule that keeps positive and negative
     shares apart, αβ and γ included: weights of one sign would leave their other half without anything to share by.
     """
@@ -60,7 +67,10 @@ class Composite:
     pool: Rule
     fixed: Rule = PROPORTIONAL
     other: Rule = PASS
+    rectifier: Rule | None = None
 
+
+GRADIENTS = Composite("gradient", GRADIENT, GRADIENT, first=None, pool=WINNER, fixed=GRADIENT, other=GRADIENT)
 
 COMPOSITES = {
     composite.name: composite
@@ -70,7 +80,10 @@ COMPOSITES = {
         Composite("lrp-alpha2-beta1", alpha_beta(2, 1), alpha_beta(2, 1), first=None, pool=WINNER),
         Composite("lrp-epsilon-plus-flat", Z_PLUS, epsilon(1e-6), first=FLAT, pool=WINNER),
         Composite("lrp-epsilon-gamma-box", gamma(0.1), epsilon(0.25), first=Z_BOX, pool=WINNER),
-        Composite("gradient", GRADIENT, GRADIENT, first=None, pool=WINNER, fixed=GRADIENT, other=GRADIENT),
+        GRADIENTS,
+        replace(GRADIENTS, name="guided-backprop", rectifier=GUIDED),
+        replace(GRADIENTS, name="deconvnet", rectifier=DECONVNET),
+        replace(GRADIENTS, name="smooth-gradient", rectifier=SMOOTH),
     )
 }
 
@@ -111,6 +124,8 @@ def assign(
             assigned[layer.name] = composite.fixed
         elif isinstance(layer, LARGEST):
             assigned[layer.name] = pooling
+        elif composite.rectifier is not None and rectifies(layer):
+            assigned[layer.name] = composite.rectifier
         elif composite.other is not GRADIENT and isinstance(layer, Extremum | Gating):
             assigned[layer.name] = WINNER if isinstance(layer, Extremum) else GATE
         else:
@@ -118,6 +133,14 @@ def assign(
     for text in overrides:
         _override(assigned, network, text, first, bounded, composite.other is GRADIENT)
     return assigned
+
+
+def rectifies(layer: Layer) -> bool:
+    """Whether ``layer`` is an activation that passes what is positive, at least to a ceiling, and nothing else."""
+    if not isinstance(layer, Activation):
+        return False
+    from_zero = layer.function in ("Clip", "Max") and all(np.equal(bound, 0).all() for bound in layer.constants[:1])
+    return layer.function in ("Relu", "ThresholdedRelu") or from_zero
 
 
 def _of_products(rule: Rule) -> Rule:

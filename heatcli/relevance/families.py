@@ -13,7 +13,7 @@ from functools import singledispatch
 
 import numpy as np
 
-from heatcli.kernels.derivatives import derivative, lrn_adjoint, normalization_adjoint
+from heatcli.kernels.derivatives import derivative, lrn_adjoint, normalization_adjoint, smooth
 from heatcli.kernels.protocol import Tensor, whole
 from heatcli.network.layers import (
     Activation,
@@ -43,7 +43,7 @@ from heatcli.network.layers import (
     Transpose,
 )
 from heatcli.relevance.attention import gradients
-from heatcli.relevance.rules import GRADIENT, WINNER, Rule
+from heatcli.relevance.rules import DECONVNET, GRADIENT, GUIDED, PASS, SMOOTH, WINNER, Rule
 from heatcli.relevance.sharing import Context, Outcome, by_rule, operands_of
 
 
@@ -53,7 +53,9 @@ def needs(layer: Layer, rule: Rule) -> Iterable[str]:
         return [name for step in layer.steps for name in needs(step, rule)] if rule is GRADIENT else ()
     if isinstance(layer, MaxPooling | MaxReduction | Extremum):
         return (*layer.inputs, layer.name)
-    if isinstance(layer, Gating | Activation | LocalResponseNormalization | Normalization):
+    if isinstance(layer, Activation):
+        return layer.inputs if rule in (GRADIENT, GUIDED, SMOOTH) else ()
+    if isinstance(layer, Gating | LocalResponseNormalization | Normalization):
         return layer.inputs if rule is GRADIENT else ()
     if isinstance(layer, DataProduct) and rule is GRADIENT:
         return layer.inputs
@@ -73,7 +75,7 @@ def needs(layer: Layer, rule: Rule) -> Iterable[str]:
 def takes_products(layer: Layer, rule: Rule) -> bool:
     """Whether the layer takes relevance that is not multiplied out: it divides it, or hands it on unchanged."""
     if isinstance(layer, Activation | Chain | LocalResponseNormalization | Normalization):
-        return rule is not GRADIENT
+        return rule is PASS
     shares = isinstance(layer, Linear | Averaging | Summation | MaxPooling | MaxReduction)
     return shares and rule not in (GRADIENT, WINNER)
 
@@ -186,9 +188,15 @@ def _(layer: Affine, rule: Rule, r: Tensor, context: Context) -> Outcome:
 
 @redistribute.register
 def _(layer: Activation, rule: Rule, r: Tensor, context: Context) -> Outcome:
-    if rule is GRADIENT:
+    if rule in (GUIDED, DECONVNET):
+        r = np.maximum(r, 0)
+    if rule in (GRADIENT, GUIDED, SMOOTH):
+        x = context.activation(layer.inputs[0])
         constants = [context.kernels.constant(value) for value in layer.constants]
-        slope = derivative(layer.function, context.activation(layer.inputs[0]), constants)
+        slope = derivative(layer.function, x, constants)
+        if rule is SMOOTH:
+            axes = tuple(range(1, len(context.shape(layer.name))))
+            slope = smooth(x, slope, context.kernels.mean(np.abs(x), axes))
         nothing: Tensor = np.logical_or(np.equal(r, 0), np.equal(slope, 0))
         zero: Tensor = context.kernels.constant(np.zeros(()))
         arrived: Tensor = np.where(nothing, zero, r)

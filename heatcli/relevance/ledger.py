@@ -30,7 +30,8 @@ class Ledger:
 
     ``score`` is f(x); ``start`` the relevance put in at the top; ``pixels`` what arrived at the input; ``biases`` what
     positive biases drew (paper 6.2); ``constants`` what flowed to inputs that are not the picture; ``lost`` what had no
-    way on. The last three are None for methods that promise no conservation.
+    way on. The last three are None for methods that promise no conservation. The difference of two accounts states its
+    ``turnover``, the larger start of both, which an error is measured by: their difference can be next to nothing.
     """
 
     score: float
@@ -40,12 +41,14 @@ class Ledger:
     constants: float | None = None
     lost: float | None = None
     layers: tuple[LedgerRow, ...] = ()
+    turnover: float | None = None
 
     @property
     def error(self) -> float | None:
         """(start − pixels − biases − constants − lost) / start; 0 where start is 0, None without an account."""
         if self.biases is None or self.constants is None or self.lost is None:
             return None
-        if self.start == 0:
+        whole = self.start if self.turnover is None else self.turnover
+        if whole == 0:
             return 0.0
-        return (self.start - self.pixels - self.biases - self.constants - self.lost) / self.start
+        return (self.start - self.pixels - self.biases - self.constants - self.lost) / whole

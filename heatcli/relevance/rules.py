@@ -145,6 +145,9 @@ FLAT = Rule("flat", "R_i = Σ_j 1 / Σ_i 1 R_j", (Share(terms=((EACH, ONE),)),))
 # not shares of a linear layer -----------------------------------------------------------------------------------------
 
 GRADIENT = Rule("gradient", "R_i = Σ_j w_ij R_j", signed=True)
+GUIDED = Rule("guided", "R_i = [x_i > 0] max(0, R_j)", signed=True)  # Springenberg et al. 2015
+DECONVNET = Rule("deconvnet", "R_i = max(0, R_j)", signed=True)  # Zeiler & Fergus 2014
+SMOOTH = Rule("smooth", "R_i = R_j / (1 + exp(−t x_i))", signed=True)  # paper's Table 1 b: t⁻¹ log(½ + ½ exp(tx))
 WINNER = Rule("winner", "R_i = R_j for the largest x_i of the window")
 PASS = Rule("pass", "R_i = R_j")
 GATE = Rule("gate", "R_signal = R_j, R_gate = 0; half each where both are signals")

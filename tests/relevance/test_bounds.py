@@ -8,7 +8,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import heatcli
-from heatcli import network, planning
+from heatcli import network
+from heatcli.planning import layerwise
 from heatcli.relevance.bounds import bounded_inputs, first_layers
 from tests import dense
 
@@ -129,7 +130,7 @@ def test_black_and_white_are_pushed_through(tmp_path, name):
     assert source is not None
     assert len(source) == 1
     ends = (np.full((1, 1, 1, 1), LOW, "float32"), np.full((1, 1, 1, 1), HIGH, "float32"))
-    found = planning.push(net, ends, source, None)[source[0]]
+    found = layerwise.push(net, ends, source, None)[source[0]]
     shape = net.shapes[source[0]]
     np.testing.assert_allclose(found[0], np.broadcast_to(low, shape), atol=1e-6)
     np.testing.assert_allclose(found[1], np.broadcast_to(high, shape), atol=1e-6)
@@ -187,7 +188,7 @@ def test_two_parallel_first_layers_have_a_range_each(tmp_path):
     assert sorted(first_layers(net)) == ["a", "b"]
     assert sorted(bounded_inputs(net)) == ["q", "x"]
     ends = (np.full((1, 1, 1, 1), LOW, "float32"), np.full((1, 1, 1, 1), HIGH, "float32"))
-    pushed = planning.push(net, ends, bounded_inputs(net), None)
+    pushed = layerwise.push(net, ends, bounded_inputs(net), None)
     assert {name: (low.min(), low.max(), high.min(), high.max()) for name, (low, high) in pushed.items()} == {
         "x": (LOW, LOW, HIGH, HIGH),
         "q": (0, 0, HIGH, HIGH),

@@ -8,9 +8,10 @@ from onnx import helper
 
 import heatcli
 from heatcli import methods, network
+from heatcli.choosing import Choice
 from heatcli.kernels.arrays import ArrayKernels
 from heatcli.kernels.protocol import SMALLEST, whole
-from heatcli.planning import Choice, rules_for
+from heatcli.planning.layerwise import rules_for
 from heatcli.relevance.vanishing import lossless
 from tests import light_models, single
 

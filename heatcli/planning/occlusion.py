@@ -27,7 +27,7 @@ from heatcli.explanation import ClassScore
 from heatcli.forward import Forward
 from heatcli.network.layers import InputSpec, Network
 from heatcli.pictures.layouts import spread
-from heatcli.planning import OCCLUDING, Bounds, Walked, nothing, start
+from heatcli.planning.plan import Bounds, Walked, nothing, on_record, start
 from heatcli.relevance.ledger import Ledger
 
 Array = np.ndarray
@@ -125,15 +125,13 @@ class Occlusion:
     def settings(self) -> dict[str, Any]:
         """What is on record about the method, in types that JSON has: no rules, but windows and reference."""
         windows, values = self.windows, self.reference.reshape(-1)[:8]
-        occluding = (list(windows.size), list(windows.stride), [float(value) for value in values])
-        return {
-            "input_rule": None,
-            "rules": [],
-            "pool": None,
-            "biases": None,
-            "evidence": self.choice.evidence,
-            **dict(zip(OCCLUDING, occluding, strict=True)),
-        }
+        return on_record(
+            rules=[],
+            evidence=self.choice.evidence,
+            window=list(windows.size),
+            stride=list(windows.stride),
+            reference=[float(value) for value in values],
+        )
 
     def forward(self, x: Array, wanted: Sequence[int]) -> dict[str, Array]:  # noqa: ARG002 - all classes come at once
         """Run the network on the whole ``x``; return class scores and output by name."""

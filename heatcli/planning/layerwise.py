@@ -1,4 +1,4 @@
-"""A method settled for a network: which rule stands at which layer, the session that feeds the walk, the walk."""
+"""Methods that send relevance, or a gradient, through the layers in one walk: which rule stands where, and the walk."""
 
 from __future__ import annotations
 
@@ -6,39 +6,31 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 
-from heatcli import runtime
 from heatcli.choosing import Choice
-from heatcli.compiling import Compiled, compile_walk, open_compiled
+from heatcli.compiling import Compiled, compile_walk
 from heatcli.errors import HeatcliError, UsageError
 from heatcli.explanation import ClassScore
 from heatcli.forward import Forward
 from heatcli.network.layers import Network
 from heatcli.pictures.layouts import Form
+from heatcli.planning.plan import Bounds, Walked, no_evidence, nothing, on_record, start
 from heatcli.relevance.bounds import bounded_inputs, first_layers
 from heatcli.relevance.composites import assign
 from heatcli.relevance.ledger import Ledger
-from heatcli.relevance.propagate import Assignment, Propagator, walks_together
+from heatcli.relevance.propagate import Assignment, Propagator
 from heatcli.relevance.rules import GRADIENT, Rule
-from heatcli.targets import ranked
 
 Array = np.ndarray
-Bounds = tuple[Array, Array]
 
 LOST_SHARE, BIAS_SHARE, MISSING_SHARE = 0.05, 0.5, 1e-3
 """From which share of relevance on, lost, drawn by biases or unaccounted for, an explanation carries a warning."""
-OCCLUDING = ("window", "stride", "reference")
-"""What is on record about occlusion, and nothing in other methods."""
 
 
-def nothing() -> None:
-    """Do nothing: what is called after every step where nobody watches."""
-
-
-class Plan:
+class LayerPlan:
     """A ``choice`` for a network and an input range, ready to explain one picture after the other."""
 
     def __init__(
@@ -93,14 +85,13 @@ class Plan:
     def settings(self) -> dict[str, Any]:
         """What is on record about the method, in types that JSON has."""
         choice = self.choice
-        return {
-            "input_rule": self.input_rule,
-            "rules": list(choice.rules),
-            "pool": choice.pool or choice.composite.pool.name,
-            "biases": choice.biases,
-            "evidence": choice.evidence,
-            **dict.fromkeys(OCCLUDING),
-        }
+        return on_record(
+            input_rule=self.input_rule,
+            rules=list(choice.rules),
+            pool=choice.pool or choice.composite.pool.name,
+            biases=choice.biases,
+            evidence=choice.evidence,
+        )
 
     def _prepare(self, threads: int | None, provider: str, dtype: type[np.floating]) -> None:
         self._propagator = Propagator(self.assignment, dtype)
@@ -176,78 +167,6 @@ class Plan:
         )
 
 
-class CompiledPlan(Plan):
-    """The same, with forward pass and walk in one graph that onnxruntime runs; there is no account by layer."""
-
-    def _prepare(self, threads: int | None, provider: str, dtype: type[np.floating]) -> None:
-        if dtype is not np.float32:
-            raise UsageError("the compiled engine computes in float32; leave precision out, or use the engine numpy")
-        network = self.network
-        self._compiled = self.compile({})
-        self._names = dict.fromkeys((network.output.name, network.output.logits))
-        self._session = open_compiled(self._compiled, self._names, threads=threads, provider=provider)
-
-    def forward(self, x: Array, wanted: Sequence[int]) -> dict[str, Array]:
-        """Run network and walk; a network whose batch cannot be told apart is run once for every class."""
-        names = self._compiled.names
-        outputs = [*self._names, names["relevance"], names["ledger"]]
-        most = walks_together(self.network) if self._compiled.several else 1
-        together = [list(wanted[begin : begin + most]) for begin in range(0, len(wanted), most)]
-        runs = [
-            runtime.run(
-                self._session, outputs, {self.network.input.name: x, names["target"]: np.asarray(entry, np.int64)}
-            )
-            for entry in together
-        ]
-        values = dict(zip(self._names, runs[0], strict=False))
-        if self._compiled.several:
-            maps = [run[-2][place : place + 1] for run in runs for place in range(len(run[-2]))]
-        else:
-            maps = [run[-2] for run in runs]
-        scores = np.asarray(values[self.network.output.logits], np.float32).reshape(-1)
-        ledgers = np.concatenate([run[-1] for run in runs])
-        indices = ranked(wanted, scores)
-        values |= {f"{names['relevance']}/{index}": found for index, found in zip(indices, maps, strict=True)}
-        values |= {f"{names['ledger']}/{index}": row for index, row in zip(indices, ledgers, strict=True)}
-        return values
-
-    def walk(
-        self,
-        values: dict[str, Array],
-        x: Array,  # noqa: ARG002 - the graph has seen it
-        explained: Sequence[ClassScore],
-        kept: list[dict[str, Array]] | None = None,
-        advance: Callable[[], None] = nothing,  # noqa: ARG002 - nothing is left to do
-    ) -> list[Walked]:
-        """Return what the run has found already; raises UsageError where every layer is asked for."""
-        if kept is not None:
-            raise UsageError("the relevance of every layer is known to the engine numpy alone")
-        names, found = self._compiled.names, []
-        for entry in explained:
-            begun, pixels, biases, constants, lost = map(float, values[f"{names['ledger']}/{entry.index}"])
-            ledger = Ledger(entry.score, begun, pixels, biases, constants, lost)
-            if not self.conserves:
-                ledger = Ledger(entry.score, start(entry, self.evidence), pixels=pixels)
-            found.append(self.judge(values[f"{names['relevance']}/{entry.index}"], ledger))
-        return found
-
-
-class Walked(NamedTuple):
-    """The relevance of an input for one class, its account, and what the user must be told about it."""
-
-    relevance: Array
-    ledger: Ledger
-    warnings: tuple[str, ...]
-
-
-def start(explained: ClassScore, evidence: str) -> float:
-    """Return how much relevance is put in at the top."""
-    return {"logit": max(0.0, explained.score), "one": 1.0, "probability": explained.probability}[evidence]
-
-
-ENGINES: dict[str, type[Plan]] = {"numpy": Plan, "compiled": CompiledPlan}
-
-
 def rules_for(network: Network, choice: Choice, *, bounded: bool) -> dict[str, Rule]:
     """Return the rule of every layer under ``choice``, by layer name."""
     return assign(
@@ -275,9 +194,7 @@ def doubts(ledger: Ledger) -> list[str]:
     """Return what the account says against trusting the map."""
     found = []
     if ledger.start == 0:
-        found.append(
-            f"f(x) is {ledger.score:.4g}, not positive: there is no evidence for this class and the map is empty"
-        )
+        found.append(no_evidence(ledger.score))
         return found
     if not abs(ledger.error or 0.0) <= MISSING_SHARE:  # NaN counts as missing
         found.append(

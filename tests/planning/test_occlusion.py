@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 import heatcli
 from heatcli.errors import HeatcliError, UnsupportedModel, UsageError
 from heatcli.forward import Forward
-from heatcli.occlusion import windows_on
+from heatcli.planning.occlusion import windows_on
 from tests import single
 
 Array = np.ndarray

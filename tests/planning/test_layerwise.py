@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import heatcli
 from heatcli.errors import HeatcliError, UsageError
-from heatcli.planning import doubts
+from heatcli.planning.layerwise import doubts
 from heatcli.relevance.ledger import Ledger
 
 

@@ -1,0 +1,67 @@
+"""One class against another: the relevance of a class less that of its rival, pixel by pixel.
+
+Shares of f_c(x) less shares of f_r(x) are shares of f_c(x) − f_r(x): what speaks for both classes cancels, and what is
+left says why it is the one and not the other. Both accounts are kept, and so is their difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from heatcli.errors import UsageError
+from heatcli.planning.plan import Walked
+from heatcli.relevance.ledger import Ledger, LedgerRow
+
+Array = np.ndarray
+
+
+def rivals(explained: Sequence[int], named: int, scores: Array) -> dict[int, int]:
+    """Return the rival of every class that is ``explained``, by class index.
+
+    ``named`` is the rival's index, or −1 for the best of ``scores`` (K,) but the class itself. Raises UsageError where
+    a class would be its own rival.
+    """
+    best, second = (int(index) for index in np.argsort(-scores, kind="stable")[:2])
+    found = {index: named if named >= 0 else second if index == best else best for index in explained}
+    for index in (index for index, rival in found.items() if rival == index):
+        raise UsageError(f"class {index} cannot be set against itself; name another one with --versus, or --versus top")
+    return found
+
+
+def against(one: Walked, other: Walked) -> Walked:
+    """Return the relevance of ``one`` less that of ``other``, with the difference of their accounts."""
+    warnings = [*one.warnings]
+    if other.ledger.start <= 0 and other.ledger.biases is not None:
+        warnings.append(f"nothing speaks for the rival, f(x) {other.ledger.score:.4g}: the map is the class's own")
+    else:
+        warnings += [f"rival: {warning}" for warning in other.warnings if warning not in one.warnings]
+    return Walked(one.relevance - other.relevance, less(one.ledger, other.ledger), tuple(warnings))
+
+
+def less(one: Ledger, other: Ledger) -> Ledger:
+    """Return the difference of two accounts, entry by entry and layer by layer where the layers are the same."""
+
+    def difference(name: str) -> float | None:
+        mine, yours = getattr(one, name), getattr(other, name)
+        return None if mine is None or yours is None else mine - yours
+
+    layers: tuple[LedgerRow, ...] = ()
+    if [row.name for row in one.layers] == [row.name for row in other.layers]:
+        amounts = ("incoming", "outgoing", "biases", "constants", "lost")
+        layers = tuple(
+            replace(row, **{name: getattr(row, name) - getattr(rival, name) for name in amounts})
+            for row, rival in zip(one.layers, other.layers, strict=True)
+        )
+    return Ledger(
+        score=one.score - other.score,
+        start=one.start - other.start,
+        pixels=one.pixels - other.pixels,
+        biases=difference("biases"),
+        constants=difference("constants"),
+        lost=difference("lost"),
+        layers=layers,
+        turnover=max(one.start, other.start),
+    )
