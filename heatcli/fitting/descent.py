@@ -59,7 +59,7 @@ class Descent:
         self._forward = Forward(network, wanted, beside=beside, named=named, threads=threads, provider=provider)
 
     def run(self, x: Array, wanted: Sequence[int]) -> list[Arrived]:
-        """Return what arrives for each class of ``x`` that is ``wanted`` (−k for the k-th best) and has a score above 0.
+        """Return what arrives for each class of ``x`` that is ``wanted`` (−k for the k-th best) and scores above 0.
 
         Raises PictureError where the scores are not finite.
         """
@@ -77,5 +77,4 @@ class Descent:
         return [
             Arrived(source, relevance, {name: above[name] for name in uppers if name in above})
             for (relevance, _), above in zip(walked, kept, strict=True)
-            if relevance.any()
         ]

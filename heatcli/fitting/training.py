@@ -59,6 +59,10 @@ class Parameters:
         groups = factor if factor.ndim == 0 else factor.reshape(self.v.shape[0], 1, -1)
         return Parameters(self.v * groups, self.upper * factor, self.offset * factor)
 
+    def in_units(self, size: float) -> Parameters:
+        """Return the same model for relevance, R_l and y, that is measured in numbers ``size`` times as large."""
+        return Parameters(self.v * self.v.dtype.type(size), self.upper, self.offset * self.offset.dtype.type(size))
+
 
 @dataclass(frozen=True)
 class Schedule:
