@@ -5,45 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 from heatcli import methods
 from heatcli.errors import UsageError
 from heatcli.methods import Method
 from heatcli.relevance.composites import Composite
-
-OWN = {
-    "window": "the side of what --method occlusion hides",
-    "steps": "how many inputs integrated-gradients and smoothgrad average over, and how often simple-taylor searches",
-    "baseline": "where the path of integrated-gradients begins",
-    "noise": "how strong the noise of smoothgrad is",
-    "seed": "what the noise of smoothgrad is drawn from",
-    "time_limit": "how long simple-taylor searches for a root",
-}
-"""Settings that only some methods have, and what they are."""
-BASELINES = ("black", "grey", "white")
-
-
-class Settings(TypedDict, total=False):
-    """What can be settled about a method; the keywords of ``Explainer.explain``, each named as its option is.
-
-    ``rules`` are overrides ``PATTERN=RULE``; ``evidence`` is what is shared out: logit, one or probability. The others
-    go with some methods only, see ``OWN``: ``window`` in elements of the input, ``baseline`` black, grey, white or a
-    value of the input, ``noise`` as a share of the input's range, ``time_limit`` in seconds.
-    """
-
-    method: str
-    input_rule: str | None
-    rules: Sequence[str]
-    pool: str | None
-    biases: str
-    evidence: str
-    window: int | None
-    steps: int | None
-    baseline: str | float | None
-    noise: float | None
-    seed: int | None
-    time_limit: float | None
+from heatcli.settings import BASELINES, OWN
 
 
 @dataclass(frozen=True)

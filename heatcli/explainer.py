@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from heatcli.choosing import Choice, Settings, choose, one_of
+from heatcli.choosing import Choice, choose, one_of
 from heatcli.errors import PictureError, UsageError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
 from heatcli.inputs import Bounds, Constant, Picture, Range, prepare, range_of
@@ -29,6 +29,7 @@ from heatcli.planning.occlusion import Windows, windows_on
 from heatcli.planning.plan import nothing
 from heatcli.relevance.bounds import bounded_inputs
 from heatcli.runtime import providers
+from heatcli.settings import Settings
 from heatcli.targets import probabilities, ranked, wanted
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Explainer:
         ``picture`` is a path, a file, bytes, a PIL image, or an array that is already the network input, with or
         without the batch axis. ``target`` is ``"top"``, a class index or a label; ``versus`` names a rival in the same
         way, whose relevance is taken from the target's. ``range`` gives the bounds of the network input, ``layers``
-        asks for the relevance of every layer too. ``settings`` are those of the method, see ``choosing.Settings``.
+        asks for the relevance of every layer too. ``settings`` are those of the method, see ``settings.Settings``.
         Raises PictureError for a picture that cannot be read, UsageError for a setting that does not fit, and
         UnsupportedModel where the method needs layers and the network could not be read into any.
         """

@@ -48,10 +48,11 @@ BELOW = {
     "runtime": set(),
     "network.layers": {"errors"},
     "errors": set(),
+    "settings": set(),
     "heatcli": {"errors", "explainer", "explanation", "loading"},
 }
-FOR_ALL = {"errors", "heatcli", "network.layers"}
-"""What every room may import: the errors, the version number and the layer list."""
+FOR_ALL = {"errors", "heatcli", "network.layers", "settings"}
+"""What every room may import: the errors, the version number, the names of settings and the layer list."""
 
 KNOWN_TO = {
     "onnxruntime": ("heatcli.runtime",),

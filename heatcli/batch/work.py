@@ -18,8 +18,8 @@ from heatcli.batch.outputs import Plan
 from heatcli.batch.runner import Outcome
 from heatcli.batch.sources import Item
 from heatcli.batch.writing import save_npy, save_npz, save_root
-from heatcli.choosing import Settings
 from heatcli.errors import HeatcliError, PictureError, UsageError
+from heatcli.settings import Settings
 
 if TYPE_CHECKING:
     from heatcli.explainer import Explainer

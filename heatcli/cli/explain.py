@@ -22,8 +22,8 @@ from heatcli.cores import cores
 from heatcli.errors import UnsupportedModel, UsageError
 
 if TYPE_CHECKING:
-    from heatcli.choosing import Settings
     from heatcli.explainer import Explainer
+    from heatcli.settings import Settings
 
 FEW = 3
 """So many unsupported nodes are listed with their reasons; more are counted by operation."""
@@ -44,6 +44,7 @@ def explain(
     labels: options.Labels = None,
     evidence: options.EvidenceOption = options.Evidence.LOGIT,
     method: options.Method = "deep-taylor",
+    help_methods: options.HelpMethods = False,  # noqa: ARG001 - answered before anything else is read
     input_rule: options.InputRule = None,
     rule: options.Rule = None,
     range_: options.Range = None,

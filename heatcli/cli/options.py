@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from heatcli.cli import complete
+from heatcli.cli import complete, guide
 
 CLASS, RULES, PICTURE, DRAWING, OUTPUT, RUN = (
     "What is explained",
@@ -145,6 +145,16 @@ Method = Annotated[
         "deconvnet, guided-backprop, lrp-epsilon, lrp-alpha2-beta1, lrp-epsilon-plus-flat or lrp-epsilon-gamma-box; or "
         "occlusion, which explains every network, by one run for each place of a window.",
         autocompletion=complete.methods,
+        rich_help_panel=RULES,
+    ),
+]
+HelpMethods = Annotated[
+    bool,
+    typer.Option(
+        "--help-methods",
+        callback=guide.print_methods,
+        is_eager=True,
+        help="Say of each method what it promises, what it costs and where it misleads.",
         rich_help_panel=RULES,
     ),
 ]

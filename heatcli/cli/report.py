@@ -96,7 +96,7 @@ def choice(explanation: Explanation) -> Text:
     rival = explanation.versus
     if rival is not None:
         other = f"{clean(rival.label)} (class {rival.index})" if rival.label else f"class {rival.index}"
-        return Text.assemble("Explained: ", (name, "bold"), " against ", (other, "bold"), why)
+        return Text.assemble("Explained: ", (name, "bold"), why.split(";")[0], ", against ", (other, "bold"))
     return Text.assemble("Explained: ", (name, "bold"), why)
 
 

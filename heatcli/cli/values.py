@@ -8,12 +8,10 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from heatcli.errors import UsageError
+from heatcli.settings import BASELINES, Settings
 
 if TYPE_CHECKING:
-    from heatcli.choosing import Settings
     from heatcli.cli.options import Biases, Channels, Evidence, Fit, Layout, Pool
-
-BASELINES = ("black", "grey", "white")
 
 Bounds = tuple[float | tuple[float, ...], float | tuple[float, ...]]
 

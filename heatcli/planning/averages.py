@@ -140,7 +140,7 @@ class SmoothGrad(Averaging):
     def __init__(self, gradient: LayerPlan, bounds: Bounds | None) -> None:
         """Settle the noise, the same for every input."""
         super().__init__(gradient, bounds)
-        if self.choice.noise is None and self.choice.steps is None:
+        if self.choice.noise is None or self.choice.steps is None:
             of = "the input's range" if bounds is not None else "the range of its values"
             share = self.choice.own("noise")
             self.notes = (f"{self.steps} copies with noise of {share:.0%} of {of}; change with --steps, --noise",)

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from heatcli.choosing import OWN
 from heatcli.explanation import ClassScore
 from heatcli.relevance.ledger import Ledger
+from heatcli.settings import OWN
 
 Array = np.ndarray
 Bounds = tuple[Array, Array]

@@ -27,20 +27,24 @@ Array = np.ndarray
 
 SHARE = 0.1
 """A root is where less than so much of f(x) is left (paper 6.1)."""
-DOUBLINGS, HALVINGS = 24, 12
+DOUBLINGS, HALVINGS = 24, 10
 """How often a ray is followed twice as far until f has fallen, and how often the place is then narrowed down."""
+
+PATIENCE, NEARER = 10, 0.999
+"""After so many rounds without a root nearer by so much the search is over."""
 
 
 @dataclass
 class Search:
-    """Where the search for one class stands: the direction so far, and the nearest root."""
+    """Where the search for one class stands: the direction, the nearest root with its gradient, the lowest point."""
 
     direction: Array
+    lowest: Array
+    least: float
     rounds: int = 1
     root: Array | None = None
     distance: float = np.inf
     gradient: Array | None = None
-    least: float = np.inf
 
 
 class SimpleTaylor:
@@ -103,34 +107,48 @@ class SimpleTaylor:
         return Walked(relevance, ledger, self.gradient.warnings, root=search.root)
 
     def _search(self, values: dict[str, Array], x: Array, entry: ClassScore, advance: Callable[[], None]) -> Search:
-        """Follow ray after ray; stop after so many rounds, or when the time is up."""
-        begun = time.monotonic()
-        search = Search(self._slope(x, entry, values))
-        for _ in range(self.rounds):
-            point, reached = self._along(x, search, entry)
+        """Go downwards until there is a root, then look for nearer ones on rays from ``x``.
+
+        Stop after so many rounds, when the time is up, or where nothing is lower.
+        """
+        begun, target = time.monotonic(), SHARE * entry.score
+        search = Search(self._slope(x, entry, values), lowest=x, least=entry.score)
+        averaged = nearest = 0
+        while search.direction.any():
+            origin, far = (search.lowest, self._first(x)) if search.root is None else (x, 0.5 * search.distance)
+            point, reached = self._along(origin, search.direction, far, entry)
+            lower = reached < search.least
+            if lower:
+                search.lowest, search.least = point, reached
             slope = self._slope(point, entry)
-            search.least = min(search.least, reached)
-            if reached < SHARE * entry.score:
-                distance = float(np.linalg.norm((x.astype(np.float64) - point).reshape(-1)))
-                if distance < search.distance:
-                    search.root, search.distance, search.gradient = point, distance, slope
+            away = float(np.linalg.norm(x.astype(np.float64) - point))
+            if reached < target and away < search.distance:
+                if search.root is None:
+                    search.direction = unit(x.astype(np.float64) - point)
+                nearest = averaged if away < NEARER * search.distance else nearest
+                search.root, search.distance, search.gradient = point, away, slope
             advance()
-            if not slope.any() or time.monotonic() - begun > self.seconds:
+            stuck = averaged - nearest == PATIENCE if search.root is not None else not lower
+            if stuck or search.rounds == self.rounds or time.monotonic() - begun > self.seconds:
                 break
             search.rounds += 1
-            search.direction += (slope / np.linalg.norm(slope) - search.direction) / search.rounds
+            slope = unit(slope if slope.any() else self._slope_nearer(x, point, entry))
+            if search.root is None:
+                search.direction = slope
+            else:
+                averaged += 1
+                search.direction += (slope - search.direction) / (averaged + 1)
         return search
 
-    def _along(self, x: Array, search: Search, entry: ClassScore) -> tuple[Array, float]:
-        """Return the first point on the ray where f is below a tenth, or the lowest on it, and f there."""
-        target, length = SHARE * entry.score, float(np.linalg.norm(search.direction))
-        if not length:
-            return x, entry.score
-        direction = search.direction / length
-        far = 0.5 * search.distance if np.isfinite(search.distance) else self._first(x)
-        near, lowest = 0.0, (x, entry.score)
+    def _along(self, origin: Array, direction: Array, far: float, entry: ClassScore) -> tuple[Array, float]:
+        """Return the first point against ``direction`` where f is below a tenth, or the lowest there, and f at it.
+
+        ``far`` is the length that is tried first.
+        """
+        target, direction, near = SHARE * entry.score, unit(direction), 0.0
+        lowest = origin, self._score(origin, entry)
         for _ in range(DOUBLINGS):
-            point = self._at(x, far, direction)
+            point = self._at(origin, far, direction)
             reached = self._score(point, entry)
             if reached < target:
                 break
@@ -141,7 +159,7 @@ class SimpleTaylor:
             return lowest
         for _ in range(HALVINGS):
             middle = 0.5 * (near + far)
-            between = self._at(x, middle, direction)
+            between = self._at(origin, middle, direction)
             score = self._score(between, entry)
             if score < target:
                 far, point, reached = middle, between, score
@@ -149,10 +167,19 @@ class SimpleTaylor:
                 near = middle
         return point, reached
 
+    def _slope_nearer(self, x: Array, point: Array, entry: ClassScore) -> Array:
+        """Return ∂f/∂x between ``point``, where f is flat, and ``x``, as near to ``point`` as halving finds a slope."""
+        for _ in range(HALVINGS):
+            point = as_input(0.5 * (x.astype(np.float64) + point), x.dtype)
+            slope = self._slope(point, entry)
+            if slope.any():
+                break
+        return slope
+
     def _first(self, x: Array) -> float:
-        """Return a length to begin with: a hundredth of the box, or of x itself."""
+        """Return a length to begin with: a thousandth of the box, or of x itself."""
         spread = x if self.box is None else self.box[1] - self.box[0]
-        return 0.01 * float(np.linalg.norm(spread.astype(np.float64).reshape(-1))) or 0.01
+        return 0.001 * float(np.linalg.norm(spread.astype(np.float64).reshape(-1))) or 0.001
 
     def _at(self, x: Array, length: float, direction: Array) -> Array:
         """Return clip(x − λ g, l, h) as the network takes it."""
@@ -167,3 +194,9 @@ class SimpleTaylor:
         """Return ∂f/∂x at ``point``, float64."""
         values = self.gradient.forward(point, [entry.index]) if values is None else values
         return self.gradient.walk(values, point, [entry])[0].relevance.astype(np.float64)
+
+
+def unit(direction: Array) -> Array:
+    """Return ``direction`` at length 1; nothing stays nothing."""
+    length = float(np.linalg.norm(direction))
+    return direction / length if length else direction
