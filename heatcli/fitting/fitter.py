@@ -104,9 +104,8 @@ Event = Collecting | Training | Fitted
 class Fitter:
     """Fits the relevance models of ``network`` to ``pictures``.
 
-    ``prepared`` makes a picture the network's input, and raises PictureError for one that cannot be read; these are left
-    out and kept in ``failed`` with the reason. ``wanted`` are the classes to explain of every picture, −k for the k-th
-    best.
+    ``prepared`` makes a picture the network's input; those for which it raises PictureError are left out, and kept in
+    ``failed`` with the reason. ``wanted`` are the classes to explain of every picture, −k for the k-th best.
     """
 
     network: Network

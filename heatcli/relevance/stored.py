@@ -43,9 +43,41 @@ NOT_UNDERSTOOD = (
 class Stored:
     """What a file holds: relevance ``models`` by layer, its ``description``, and the ``sha256`` of the file."""
 
+    path: Path
     models: dict[str, RelevanceModel]
     description: dict[str, Any]
     sha256: str
+
+    def record(self) -> dict[str, str]:
+        """Return where it came from, and what tells it from another."""
+        return {"file": str(self.path), "sha256": self.sha256}
+
+
+class ModelFile:
+    """The relevance models of one network, read once while their file stays as it is; safe to use from threads."""
+
+    def __init__(self, network: Network, model: str | Path, sha256: str) -> None:
+        """Take the network, its file ``model`` and the checksum of that."""
+        self._network, self._model, self._sha256 = network, model, sha256
+        self._last: tuple[tuple[Path, int, int], Stored] | None = None
+
+    def read(self, given: str | None) -> Stored:
+        """Return what the file ``given`` holds, by default the one beside the model; raises UsageError as ``read``."""
+        path = beside(self._model) if given is None else Path(given)
+        try:
+            state = path.stat()
+        except OSError:
+            if given is not None:
+                raise UsageError(f"--relevance-model {path}: no such file; `heatcli fit` writes it") from None
+            raise UsageError(
+                f"this method needs relevance models, and there is no {path}\n"
+                f"`heatcli fit {self._model} --images DIR` fits them; --relevance-model names another file."
+            ) from None
+        key, last = (path, state.st_mtime_ns, state.st_size), self._last
+        if last is None or last[0] != key:
+            last = (key, read(path, self._network, self._sha256))
+            self._last = last
+        return last[1]
 
 
 def beside(model: str | Path) -> Path:
@@ -86,7 +118,7 @@ def read(path: Path, network: Network, sha256: str) -> Stored:
         models = _models(content, description, detections(network))
     except NOT_UNDERSTOOD as error:
         raise damaged(path) from error
-    return Stored(models, description, hashlib.sha256(content).hexdigest())
+    return Stored(path, models, description, hashlib.sha256(content).hexdigest())
 
 
 def damaged(path: Path) -> UsageError:
