@@ -18,10 +18,11 @@ BELOW = {
     "__main__": {"cli"},
     "cli": {
         *("batch", "cores", "describing", "explainer", "explanation", "known", "methods", "network", "pictures"),
-        *("exporting", "relevance", "replacing", "targets"),
+        *("exporting", "fitting", "relevance", "replacing", "targets"),
     },
     "batch": {"explainer", "explanation", "pictures", "replacing", "targets"},
     "describing": {"explainer", "explanation", "forward", "inputs", "pictures", "targets"},
+    "fitting": {"explainer", "forward", "inputs", "kernels", "pictures", "relevance", "replacing", "targets"},
     "loading": {"explainer", "explanation", "inputs", "known", "network", "pictures"},
     "explainer": {
         *("choosing", "explanation", "exporting", "inputs", "pictures", "planning"),

@@ -9,9 +9,10 @@ import typer
 
 from heatcli.cli import complete, guide
 
-CLASS, RULES, PICTURE, DRAWING, OUTPUT, RUN = (
+CLASS, RULES, FITTING, PICTURE, DRAWING, OUTPUT, RUN = (
     "What is explained",
     "How relevance flows",
+    "How relevance models are fitted",
     "How a picture becomes the network's input",
     "How the heatmap is drawn",
     "What is written",
