@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ FEW = 100
 """Fewer pictures than this fit a model badly, which is said."""
 LISTED = 20
 """How many pictures that could not be read are listed."""
+WIDEST = 80
 COLUMNS = ("layer", "operation", "neurons", "places", "layers above", "rows", "error", "sum")
 WIDTHS = (14, 5, 9, 7, 19, 6, 7, 5)
 """Of the table's columns: 79 with the spaces between."""
@@ -186,12 +188,12 @@ def _fit(job: Job, console: Console, *, verbose: bool) -> None:
     seconds = time.perf_counter() - begun
     took = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
     console.print()
-    for line in (
-        f"Fitted to {count(pictures, 'picture')} in {took}. error: ⟨(R̂−R)²⟩/⟨R²⟩ of pictures that were held out;",
-        "sum: ΣR̂/ΣR of the same; what is missing is booked as lost. In brackets the window of a layer",
-        "above that is seen, kernel/stride. `heatcli explain --method deep-taylor-minmax` goes by them.",
-    ):
-        console.print(line)
+    said = (
+        f"Fitted to {count(pictures, 'picture')} in {took}. error: ⟨(R̂−R)²⟩/⟨R²⟩ of pictures that were held out, sum: "
+        "ΣR̂/ΣR of the same; what differs is booked as lost. In brackets: how much of a layer above a place sees, "
+        "kernel/stride. `heatcli explain --method deep-taylor-minmax` goes by these models."
+    )
+    console.print(textwrap.fill(said, min(console.width, WIDEST), break_on_hyphens=False))
 
 
 def _tell(event: Event, job: Job, console: Console, show: Show, *, verbose: bool) -> None:

@@ -68,14 +68,16 @@ class Parameters:
 class Schedule:
     """How long and how fast.
 
-    At most ``epochs`` passes over the samples in minibatches of ``batch``, and about ``seconds``; an end after
-    ``patience`` passes without a smaller error on the samples that are held out. A step changes numbers by about
-    ``rate`` of the size that they start with; steps become shorter along a cosine.
+    At most ``epochs`` passes over the samples in minibatches of ``batch`` or more, so that there are no more than
+    ``steps`` in a pass, and about ``seconds``; an end after ``patience`` passes without a smaller error on the samples
+    that are held out. A step changes numbers by about ``rate`` of the size that they start with; steps become shorter
+    along a cosine.
     """
 
     epochs: int = 30
     patience: int = 6
     batch: int = 128
+    steps: int = 500
     rate: float = 1e-2
     seconds: float = math.inf
 
@@ -212,12 +214,13 @@ def train(
     best = Pass(0, fitted(begin, held_out, groups), begin)
     yield best
     steps, since = 0, 0
-    per_epoch = -(-len(samples) // schedule.batch)
+    batch = max(schedule.batch, -(-len(samples) // schedule.steps))
+    per_epoch = -(-len(samples) // batch)
     for epoch in range(1, schedule.epochs + 1):
         order = random.permutation(len(samples))
         for place in range(per_epoch):
             steps += 1
-            chosen = order[place * schedule.batch : (place + 1) * schedule.batch]
+            chosen = order[place * batch : (place + 1) * batch]
             _, slopes = gradient(now, samples.rows(chosen), groups)
             gone = max(steps / (per_epoch * schedule.epochs), (time.monotonic() - begun) / schedule.seconds)
             pace = min(1.0, steps / (per_epoch * WARM_UP)) * 0.5 * (1 + math.cos(math.pi * min(1.0, gone)))
