@@ -228,7 +228,7 @@ def _head(job: Job, console: Console) -> None:
 def _row(name: str, found: Report | None) -> Text:
     """Return what became of a layer in a line."""
     if found is None:
-        return Text(f"{shorten_middle(clean(name), WIDTHS[0]):{WIDTHS[0]}} no relevance arrives: it keeps z+")
+        return Text(f"{shorten_middle(clean(name), WIDTHS[0]):{WIDTHS[0]}} too little relevance arrives: it keeps z+")
     grouped = found.groups != found.neurons
     neurons = f"{found.groups}×{found.neurons // found.groups}" if grouped else f"{found.neurons:,}"
     first, *others = found.uppers

@@ -90,7 +90,7 @@ class Training:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A layer is done: its model and report; both are None where no relevance arrives, and it keeps z⁺."""
+    """A layer is done: its model and report; both are None where too little relevance arrives, and it keeps z⁺."""
 
     detection: Detection
     model: RelevanceModel | None

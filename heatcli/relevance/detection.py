@@ -10,7 +10,7 @@ o s s' − (p' s + p) on. Where the way is more than windows and elementwise fun
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +20,10 @@ from heatcli.network.layers import (
     Affine,
     AveragePooling,
     Chain,
+    Comparison,
     Concatenation,
     Convolution,
+    DataProduct,
     Dense,
     Extremum,
     Gating,
@@ -35,6 +37,7 @@ from heatcli.network.layers import (
     Padding,
     Reduction,
     Reshape,
+    Selection,
     Slicing,
     Softmax,
     Summation,
@@ -94,31 +97,50 @@ def detections(network: Network) -> tuple[Detection, ...]:
     for layer in network.layers:
         for name in layer.inputs:
             consumers.setdefault(name, []).append(layer)
+    reached = _reached(network)
     found = []
     for place, layer in enumerate(network.layers):
-        if not (isinstance(layer, Dense) or type(layer) is Convolution):
+        if not (isinstance(layer, Dense) or type(layer) is Convolution) or layer.name not in reached:
             continue
         users = consumers.get(layer.name, [])
         if not users or not all(map(rectifies, users)) or layer.name == network.output.logits:
             continue
-        uppers = _uppers(layer, network.layers[place + 1 :], network.shapes)
+        later = [above for above in network.layers[place + 1 :] if above.name in reached]
+        uppers = _uppers(layer, later, network.shapes)
         if uppers:
             found.append(Detection(layer, uppers, _groups(layer, consumers, network.shapes)))
     return tuple(found)
 
 
 def rectifies(layer: Layer) -> bool:
-    """Whether a layer is max(0, x), up to an upper bound that it may have."""
+    """Whether a layer is max(0, x), up to an upper bound and rounding that it may have."""
     if not isinstance(layer, Activation):
         return False
-    clipped = layer.function == "Clip" and len(layer.constants) > 0 and bool(np.all(layer.constants[0] == 0))
-    return layer.function == "Relu" or clipped
+    bounded = layer.function in ("Clip", "Quantize") and len(layer.constants) > 0
+    return layer.function == "Relu" or (bounded and bool(np.all(layer.constants[0] == 0)))
+
+
+def _reached(network: Network) -> set[str]:
+    """Return the tensors that relevance of the class scores can reach: none goes to gates, conditions, weights."""
+    reached = {network.output.logits}
+    for layer in reversed(network.layers):
+        if layer.name not in reached or isinstance(layer, Comparison):
+            continue
+        if isinstance(layer, Gating) and layer.signal is not None:
+            reached.add(layer.inputs[layer.signal])
+        elif isinstance(layer, DataProduct) and layer.values is not None:
+            reached.add(layer.inputs[layer.values])
+        elif isinstance(layer, Selection):
+            reached.update(part for part in layer.operands if isinstance(part, str))
+        else:
+            reached.update(layer.inputs)
+    return reached
 
 
 # what is above ------------------------------------------------------------------------------------------------------
 
 
-def _uppers(layer: Linear, later: tuple[Layer, ...], shapes: Mapping[str, Shape]) -> tuple[Upper, ...]:
+def _uppers(layer: Linear, later: Sequence[Layer], shapes: Mapping[str, Shape]) -> tuple[Upper, ...]:
     """Return the first linear layers on all ways up from ``layer``; ``later`` follow it in forward order."""
     axes = len(shapes[layer.name]) - 2
     ones, zeros = (1,) * axes, (0,) * axes
@@ -165,10 +187,8 @@ def _through(
 
 def _elementwise(layer: Layer) -> bool:
     """Whether a layer leaves every place where it is, as far as relevance goes."""
-    single = Activation | Affine | Chain | LocalResponseNormalization | Normalization | Softmax | Reshape
-    if isinstance(layer, Reshape):  # the caller has compared the shapes
-        return True
-    return isinstance(layer, single | Summation | Extremum | Gating)
+    single = Activation | Affine | Chain | LocalResponseNormalization | Normalization | Softmax
+    return isinstance(layer, single | Reshape | Summation | Extremum | Gating)  # Reshape: of the same shape
 
 
 def _cut(strides: list[int], pads: list[int]) -> Window:
