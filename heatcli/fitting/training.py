@@ -68,16 +68,13 @@ class Parameters:
 class Schedule:
     """How long and how fast.
 
-    At most ``epochs`` passes over the samples in minibatches of ``batch`` or more, so that there are no more than
-    ``steps`` in a pass, and about ``seconds``; an end after ``patience`` passes without a smaller error on the samples
-    that are held out. A step changes numbers by about ``rate`` of the size that they start with; steps become shorter
-    along a cosine.
+    At most ``epochs`` passes over the samples and about ``seconds``; an end after ``patience`` passes without a smaller
+    error on the samples that are held out. A step changes numbers by about ``rate`` of the size that they start with;
+    steps become shorter along a cosine.
     """
 
     epochs: int = 30
     patience: int = 6
-    batch: int = 128
-    steps: int = 500
     rate: float = 1e-2
     seconds: float = math.inf
 
@@ -214,7 +211,7 @@ def train(
     best = Pass(0, fitted(begin, held_out, groups), begin)
     yield best
     steps, since = 0, 0
-    batch = max(schedule.batch, -(-len(samples) // schedule.steps))
+    batch = batch_for(len(samples))
     per_epoch = -(-len(samples) // batch)
     for epoch in range(1, schedule.epochs + 1):
         order = random.permutation(len(samples))
@@ -234,6 +231,11 @@ def train(
         yield Pass(epoch, fit, best.parameters)
         if since >= schedule.patience or time.monotonic() - begun >= schedule.seconds:
             break
+
+
+def batch_for(rows: int) -> int:
+    """Return how many samples make a step: 128, but that a pass has 150 to 500 steps where there are enough."""
+    return max(min(128, max(16, rows // 150)), -(-rows // 500))
 
 
 def _step(value: Array, slope: Array, m: Array, v: Array, length: float, step: int) -> None:
