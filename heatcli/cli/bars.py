@@ -63,12 +63,12 @@ def stages(console: Console) -> Iterator[Show]:
         TextColumn("left"),
     )
     with Progress(*columns, console=console, transient=True, expand=True, redirect_stdout=False) as bar:
-        task = bar.add_task("", total=1)
+        task = bar.add_task("", total=1, visible=False)
 
         def show(what: str, done: int, total: int) -> None:
             if (done <= 1 and total != bar.tasks[0].total) or done < bar.tasks[0].completed:
                 bar.reset(task, total=total)
-            bar.update(task, description=what, completed=done, total=total)
+            bar.update(task, description=what, completed=done, total=total, visible=True)
 
         yield show
 

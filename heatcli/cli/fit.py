@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -148,7 +149,8 @@ def fit(
     budget = Budget(memory=room, seconds=limit, epochs=passes, seed=drawn_from)
     job = Job(explainer, files, output=output, targets=targets, budget=budget, overwrite=overwrite)
     console = stderr_console(quiet=quiet)
-    report.assumed(explainer.notes, console)
+    tensors = all(path.suffix.lower() == ".npy" for path in files)
+    report.assumed(report.for_tensors(explainer.notes) if tensors else explainer.notes, console)
     _fit(job, console, verbose=verbose)
     failed = job.fitter.failed
     _list(failed)
@@ -159,7 +161,7 @@ def fit(
     return 1 if failed else 0
 
 
-def _files(images: Sequence[str]) -> list[Any]:
+def _files(images: Sequence[str]) -> list[Path]:
     """Return the pictures that are named, those of folders and globs included."""
     if sources.STDIN in images:
         raise UsageError("--images -: pictures are gone through several times; give a folder or files")
@@ -167,7 +169,7 @@ def _files(images: Sequence[str]) -> list[Any]:
     for item in items:
         if item.problem:
             raise UsageError(f"{item.name}: {item.problem}")
-    return [item.path for item in items]
+    return [item.path for item in items if item.path is not None]
 
 
 def _fit(job: Job, console: Console, *, verbose: bool) -> None:

@@ -78,6 +78,8 @@ class Job:
         }
         if self.output.is_dir():
             raise UsageError(f"{self.output}: is a folder; --output needs the name of a file")
+        if self.output.exists() and self.output.samefile(explainer.model.path):
+            raise UsageError(f"{self.output}: is the model itself; --output needs the name of another file")
         if self.output.exists() and not overwrite:
             raise UsageError(f"{self.output}: is there already; --overwrite replaces it, --output writes another file")
         self._done = self._resumed(overwrite=overwrite)
