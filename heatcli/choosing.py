@@ -71,9 +71,11 @@ def choose(
     one_of("evidence", evidence, ("logit", "one", "probability"))
     if evidence != "logit" and not chosen.conserves:
         raise UsageError(f"--evidence does not go with {method}, which shares nothing out")
+    if biases != "neurons" and not chosen.conserves:
+        raise UsageError(f"--biases does not go with {method}, which shares nothing out")
     rules = (rules,) if isinstance(rules, str) else tuple(rules)
     if chosen.composite is None:
-        ruling = {"--input-rule": input_rule, "--rule": rules, "--pool": pool, "--biases": biases != "neurons"}
+        ruling = {"--input-rule": input_rule, "--rule": rules, "--pool": pool}
         for option in (option for option, given in ruling.items() if given):
             raise UsageError(f"{option} does not go with {method}, which sends nothing through the layers")
     own: dict[str, object] = {"window": window, "steps": steps, "baseline": baseline, "noise": noise, "seed": seed}

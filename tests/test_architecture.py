@@ -17,10 +17,11 @@ BELOW = {
     # room: the rooms it may import from, the road's order from the command line down to the layer list
     "__main__": {"cli"},
     "cli": {
-        *("batch", "cores", "describing", "explainer", "explanation", "known", "methods", "network", "pictures"),
-        *("exporting", "fitting", "relevance", "replacing", "targets"),
+        *("batch", "comparing", "cores", "describing", "explainer", "explanation", "known", "methods", "network"),
+        *("exporting", "fitting", "pictures", "relevance", "replacing", "targets"),
     },
     "batch": {"explainer", "explanation", "pictures", "replacing", "targets"},
+    "comparing": {"explainer", "explanation", "inputs", "methods", "pictures", "targets"},
     "describing": {"explainer", "explanation", "forward", "inputs", "pictures", "targets"},
     "fitting": {"explainer", "forward", "inputs", "kernels", "pictures", "relevance", "replacing", "targets"},
     "loading": {"explainer", "explanation", "inputs", "known", "network", "pictures"},

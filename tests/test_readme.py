@@ -39,16 +39,34 @@ def test_rules():
     assert listed == set(NAMES) - {"proportional", "winner", "pass"}
 
 
-@pytest.mark.parametrize("command", ["explain", "inspect"])
-def test_commands_and_options(command: str):
-    shown = subprocess.run(
+def help_of(command: str) -> str:
+    done = subprocess.run(
         [sys.executable, "-m", "heatcli", command, "--help"], capture_output=True, text=True, check=True, timeout=60
-    ).stdout
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("command", ["explain", "inspect", "compare"])
+def test_commands(command: str):
     assert f"heatcli {command} " in README
-    if command == "explain":
-        others = {"--help", "--install-completion", "--offline", "--check", "--expect"}  # of heatcli itself and models
-        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - others
-        assert {option for option in named if option not in shown} == set()
+    assert "--model" in help_of(command) or command == "inspect"
+
+
+def test_options_are_there():
+    shown = help_of("explain") + help_of("compare")
+    others = {"--help", "--install-completion", "--offline", "--check", "--expect"}  # of heatcli itself and models
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - others
+    assert {option for option in named if option not in shown} == set()
+
+
+def test_options_of_compare_are_in_the_readme():
+    """Those that it shares with explain stand in the table of explain."""
+    own = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", help_of("compare"))) - set(
+        re.findall(r"(?<![\w-])--[a-z][a-z-]+", help_of("explain"))
+    )
+    listed = {option for cells in table("option of `compare`") for option in re.findall(r"--[a-z-]+", cells[0])}
+    assert own <= listed
+    assert {option for option in listed if option not in help_of("compare")} == set()
 
 
 def test_ci_runs_the_test_command_of_the_readme():

@@ -22,7 +22,9 @@ sys.exit(code)
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["explain", "--help"], ["inspect", "--help"]], ids=" ".join
+    "arguments",
+    [["--help"], ["--version"], ["explain", "--help"], ["inspect", "--help"], ["compare", "--help"]],
+    ids=" ".join,
 )
 def test_imports_nothing_heavy(arguments: list[str]):
     done = subprocess.run(

@@ -97,12 +97,12 @@ def check(plan: Plan, items: Iterable[Item]) -> None:
         if item.path is not None and os.path.normcase(item.path.absolute()) in written:
             raise UsageError(f"the heatmap would overwrite the picture {item.name}; give another -o")
     for folder in dict.fromkeys(plan.heatmap(item).parent for item in items):
-        _check_writable(folder)
+        check_writable(folder)
     if plan.records is not None:
-        _check_writable(plan.records.parent)
+        check_writable(plan.records.parent)
 
 
-def _check_writable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
     """Raise UsageError unless ``folder`` can be written into, or made in the nearest folder above it that exists."""
     existing = folder.absolute()
     while not os.path.lexists(existing):

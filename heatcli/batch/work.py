@@ -103,7 +103,7 @@ class Work:
         """Return one explanation a target; raises PictureError where the item cannot be read."""
         if item.problem:
             raise PictureError(f"{item.name}: {item.problem}")
-        picture = _stdin() if item.path is None else item.path
+        picture = stdin_bytes() if item.path is None else item.path
         return self.explainer.explain_targets(
             picture,
             targets=self.targets,
@@ -208,7 +208,7 @@ class _Kept:
     pictured: bool
 
 
-def _stdin() -> bytes:
+def stdin_bytes() -> bytes:
     """Return what stdin holds: the bytes of a picture or of an .npy tensor."""
     content = sys.stdin.buffer.read()
     if not content:

@@ -35,6 +35,14 @@ COMMANDS = {
         "Show the layers of a model, the rule of each, and what was guessed.",
         "Example: heatcli inspect googlenet.onnx",
     ),
+    "compare": Entry(
+        "heatcli.cli.compare",
+        "compare",
+        "Draw pictures × methods as one sheet, each with its heatmap.",
+        "Examples:\n\n"
+        "heatcli compare cat.jpg dog.jpg -m googlenet.onnx --methods sensitivity,deep-taylor -o grid.png\n\n"
+        "heatcli compare cat.jpg -m googlenet.onnx --methods deep-taylor,occlusion --zoom auto",
+    ),
     "compile": Entry(
         "heatcli.cli.compile",
         "compile_",

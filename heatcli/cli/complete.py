@@ -17,6 +17,13 @@ def methods(incomplete: str) -> list[str]:
     return _starting(incomplete, METHODS)
 
 
+def several_methods(incomplete: str) -> list[str]:
+    """Offer the methods that are not named yet behind those that are: ``gradient,`` becomes ``gradient,occlusion``."""
+    before, comma, begun = incomplete.rpartition(",")
+    named = before.split(",")
+    return [f"{before}{comma}{method}" for method in methods(begun) if method not in named]
+
+
 def input_rules(incomplete: str) -> list[str]:
     """Offer the rules of the first layer."""
     return _starting(incomplete, ("zB", "w2", "z+", "flat"))

@@ -10,15 +10,18 @@ from rich.console import Console
 from rich.text import Text
 
 from heatcli.cli.console import draws_blocks
-from heatcli.cli.text import ROUNDING, bar, clean, number, shorten, shorten_middle
+from heatcli.cli.text import ROUNDING, bar, clean, count, number, shorten, shorten_middle
 
 if TYPE_CHECKING:
+    from heatcli.batch.sources import Sources
     from heatcli.batch.work import Made
     from heatcli.explanation import ClassScore, Explanation
     from heatcli.relevance.ledger import Ledger
 
 BAR = 20
 WIDEST = 100
+LISTED = 20
+"""How many failures, and how many warnings, are listed at the end; the records have all."""
 CLOSES = 1e-3
 """Up to which share of the start the account counts as closed."""
 
@@ -75,7 +78,7 @@ def classes(top: Sequence[ClassScore], explained: set[int], console: Console) ->
     for index, label, entry in rows:
         line = Text(f"  {index:>{index_width}}{'':{gap}}{shorten(label, label_width):{label_width}}  ")
         line.append(bar(entry.probability, BAR, unicode=draws_blocks(console)), style="red")
-        line.append(f"  {_percent(entry.probability):>7}  {number(entry.score):>8}")
+        line.append(f"  {percent(entry.probability):>7}  {number(entry.score):>8}")
         if entry.index in explained:
             line.stylize("bold")
         lines.append(line)
@@ -92,7 +95,7 @@ def choice(explanation: Explanation) -> Text:
         why = ", the class with the highest score; --target explains another"
     else:
         place = next((str(n) for n, entry in enumerate(explanation.top, 1) if entry.index == explanation.target), None)
-        why = f", number {place} by score" if place else f", probability {_percent(explanation.probability)}"
+        why = f", number {place} by score" if place else f", probability {percent(explanation.probability)}"
     rival = explanation.versus
     if rival is not None:
         other = f"{clean(rival.label)} (class {rival.index})" if rival.label else f"class {rival.index}"
@@ -157,12 +160,32 @@ def assumed(notes: Sequence[str], console: Console) -> None:
         console.print(Text(lines))
 
 
+def left_out(found: Sources, console: Console) -> None:
+    """Print which files were there and are not taken."""
+    if found.skipped:
+        console.print(f"Left out: {count(len(found.skipped), 'heatmap')} that heatcli wrote.")
+    if found.others:
+        end = "does not end" if len(found.others) == 1 else "do not end"
+        console.print(f"Left out: {count(len(found.others), 'file')} whose name {end} like a picture's.")
+
+
+def failures(messages: Sequence[str], console: Console, *, what: str = "input") -> None:
+    """Print what failed, the first of them where there are many; ``what`` is one of them."""
+    if len(messages) > 1:
+        console.print(Text(f"{count(len(messages), what)} failed:", style="red"))
+    for message in messages[:LISTED]:
+        lead = "  " if len(messages) > 1 else "heatcli: "
+        console.print(Text(lead + clean(message)), soft_wrap=True)
+    if len(messages) > LISTED:
+        console.print(f"  … and {len(messages) - LISTED:,} more.")
+
+
 def for_tensors(notes: Sequence[str]) -> list[str]:
     """Return the notes that concern a tensor too: not those on preprocessing, which it does not go through."""
     return [note for note in notes if "--preprocess" not in note and "--pixel-scale" not in note]
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """Return a probability; what is not zero does not look like zero."""
     if 0 < share < 0.001:
         return "<0.1 %"

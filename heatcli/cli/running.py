@@ -24,9 +24,6 @@ from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, count
 from heatcli.errors import HeatcliError, ModelError, UsageError
 
-LISTED = 20
-"""How many failures, and how many warnings, are listed at the end; the records have all."""
-
 
 class Run:
     """Takes the outcomes of ``work`` one by one; what is for eyes goes to stderr, data to stdout."""
@@ -60,7 +57,7 @@ class Run:
         items, kept = self._remaining(found, resume=resume)
         records_path = self.work.plan.records
         many = len(found.items) > 1 or bool(found.folders)
-        self._left_out(found)
+        report.left_out(found, self.console)
         if many:
             self._announce(found, len(items))
         begun = time.perf_counter()
@@ -80,7 +77,7 @@ class Run:
             raise
         if many:
             self._conclude(len(items), time.perf_counter() - begun)
-        self._list_failures()
+        report.failures(self.failed, self.errors)
         return 1 if self.failed else 0
 
     def _outcomes(
@@ -107,13 +104,6 @@ class Run:
         # one colour scale for all needs every picture anew, and no model has an empty checksum
         sha256 = self.work.explainer.model.sha256 if resume and self.work.passes == 1 else ""
         return resuming.split(found.items, records.read(path), sha256=sha256, options=self.work.options)
-
-    def _left_out(self, found: Sources) -> None:
-        if found.skipped:
-            self.console.print(f"Left out: {count(len(found.skipped), 'heatmap')} that heatcli wrote.")
-        if found.others:
-            end = "does not end" if len(found.others) == 1 else "do not end"
-            self.console.print(f"Left out: {count(len(found.others), 'file')} whose name {end} like a picture's.")
 
     def _announce(self, found: Sources, remaining: int) -> None:
         finished = len(found.items) - remaining
@@ -208,11 +198,13 @@ class Run:
 
     def _conclude(self, total: int, seconds: float) -> None:
         """Print the summary of a batch."""
-        for warning, times in self.warnings.most_common(LISTED):
+        for warning, times in self.warnings.most_common(report.LISTED):
             repeated = f" ({times:,} heatmaps)" if times > 1 else ""
             self.console.print(Text.assemble(("Warning: ", "yellow"), clean(warning), repeated))
-        if len(self.warnings) > LISTED:
-            self.console.print(f"… and {len(self.warnings) - LISTED:,} warnings more; the records hold them all.")
+        if len(self.warnings) > report.LISTED:
+            self.console.print(
+                f"… and {len(self.warnings) - report.LISTED:,} warnings more; the records hold them all."
+            )
         if self.done:
             plan = self.work.plan
             where = "the current folder" if plan.folder in (None, Path()) else clean(str(plan.folder))
@@ -220,15 +212,6 @@ class Run:
             self.console.print(
                 f"{count(self.done, 'input')} of {total:,} explained in {seconds:.1f} s{rate}; heatmaps are in {where}."
             )
-
-    def _list_failures(self) -> None:
-        if len(self.failed) > 1:
-            self.errors.print(Text(f"{count(len(self.failed), 'input')} failed:", style="red"))
-        for message in self.failed[:LISTED]:
-            lead = "  " if len(self.failed) > 1 else "heatcli: "
-            self.errors.print(Text(lead + clean(message)), soft_wrap=True)
-        if len(self.failed) > LISTED:
-            self.errors.print(f"  … and {len(self.failed) - LISTED:,} more.")
 
 
 def _name(item: Item) -> str:

@@ -130,6 +130,17 @@ def settings(
     }
 
 
+def region(text: str) -> tuple[int, int, int, int] | None:
+    """Read ``X,Y,W,H`` in pixels; None for ``auto``."""
+    if text.strip().lower() == "auto":
+        return None
+    match = re.fullmatch(r"\s*(\d{1,5})\s*,\s*(\d{1,5})\s*,\s*(\d{1,5})\s*,\s*(\d{1,5})\s*", text)
+    if match is None:
+        raise UsageError(f"--zoom {text}: give auto, or X,Y,WIDTH,HEIGHT in pixels of the network, such as 40,60,75,75")
+    x, y, width, height = (int(number) for number in match.groups())
+    return x, y, width, height
+
+
 def named_files(texts: Sequence[str] | None) -> dict[str, str]:
     """Read ``NAME=FILE.npy``, each name once."""
     found: dict[str, str] = {}
@@ -150,9 +161,9 @@ def whole(text: str, option: str, *, least: int = 1) -> int:
     return int(text)
 
 
-def colour_scale(text: str) -> str | float:
-    """Read ``per-image``, ``shared``, or the relevance that gets the strongest colour."""
-    if text in ("per-image", "shared"):
+def colour_scale(text: str, words: Sequence[str] = ("per-image", "shared")) -> str | float:
+    """Read one of the ``words``, or the relevance that gets the strongest colour."""
+    if text in words:
         return text
     try:
         value = float(text)
@@ -160,7 +171,7 @@ def colour_scale(text: str) -> str | float:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
         raise UsageError(
-            f"--scale {text}: give per-image, shared or a number above 0 (--pixel-scale is the one of preprocessing)"
+            f"--scale {text}: give {', '.join(words)} or a number above 0 (--pixel-scale is the one of preprocessing)"
         )
     return value
 

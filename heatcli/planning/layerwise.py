@@ -53,8 +53,6 @@ class LayerPlan:
         ``models`` are the relevance models of a method that is fitted, by layer. ``activation`` makes probabilities of
         logits; ``provider`` is what onnxruntime runs on.
         """
-        if not choice.method.conserves and choice.biases != "neurons":
-            raise UsageError(f"--biases does not go with {choice.method.name}, which shares nothing out")
         self.network, self.method, self.evidence, self.activation = network, choice.method, choice.evidence, activation
         self.choice = choice
         self.warnings: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,7 @@ from heatcli.relevance.ledger import Ledger, LedgerRow
 from heatcli.relevance.models import RelevanceModel, predicted
 from heatcli.relevance.rules import GRADIENT, Rule, Share
 from heatcli.relevance.sharing import Bounds, denominator, sources_of
-from heatcli.relevance.vanishing import lossless
+from heatcli.relevance.vanishing import Vanishing, vanishing_of
 
 Array = np.ndarray
 
@@ -52,9 +52,9 @@ class Assignment:
     end: str = ""
 
     @cached_property
-    def lossless(self) -> frozenset[str]:
-        """The names of the layers where no denominator is zero under relevance."""
-        return lossless(self.network, self.rules, self.bounds, biases=self.biases, modelled=self.models)
+    def vanishing(self) -> Vanishing:
+        """Where relevance cannot arrive, and where none can be lost."""
+        return vanishing_of(self.network, self.rules, self.bounds, biases=self.biases, modelled=self.models)
 
     @cached_property
     def watched(self) -> frozenset[str]:
@@ -121,7 +121,21 @@ class Walk:
 
     def lossless(self, layer: Layer) -> bool:
         """Whether no denominator of the layer is zero under relevance."""
-        return layer.name in self.assignment.lossless
+        return layer.name in self.assignment.vanishing.lossless
+
+    def shares(self, layer: Layer, rule: Rule) -> list[tuple[int, Share]]:
+        """Return the shares of ``rule`` that matter here, with their places.
+
+        Where relevance arrives at positive outputs alone, what is for them is for all, and the rest is for none.
+        """
+        bias = getattr(layer, "bias", None)
+        if layer.name not in self.assignment.vanishing.positive or not (self.biases or bias is None):
+            return list(enumerate(rule.shares))
+        return [
+            (place, replace(share, where="everywhere"))
+            for place, share in enumerate(rule.shares)
+            if share.where != "not positive"
+        ]
 
     def bounds(self, layer: Layer) -> Bounds | None:
         """Return the range (l, h) of the layer's input, if known."""
@@ -301,7 +315,7 @@ def write_denominators(walk: Walk, *, pools: bool) -> dict[str, Symbol]:
         largest = isinstance(layer, MaxPooling) and walk.nonnegative(layer.inputs[0])
         fixed = isinstance(layer, Summation | Averaging) or largest
         if isinstance(layer, Linear) or (pools and fixed):
-            for place, share in enumerate(rule.shares):
+            for place, share in walk.shares(layer, rule):
                 z = denominator(layer, share, walk)
                 if z is not None:
                     written[denominator_name(layer, place)] = z

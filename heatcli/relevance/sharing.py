@@ -52,6 +52,10 @@ class Context(Protocol):
         """Return the terms of ``share`` that can differ from zero here."""
         ...
 
+    def shares(self, layer: Layer, rule: Rule) -> list[tuple[int, Share]]:
+        """Return the shares of ``rule`` that can differ from nothing here, with their places."""
+        ...
+
     def denominator(self, layer: Layer, share: int) -> Tensor | None:
         """Return a denominator that was computed beside the forward pass, if it was."""
         ...
@@ -78,7 +82,7 @@ def by_rule(layer: Layer, rule: Rule, r: Tensor, context: Context) -> Outcome:
         return Outcome(_of_inputs(layer, gradient.adjoint(whole(r))) if gradient else zeros)
     sources = sources_of(layer)
     outcome = Outcome([None] * len(sources))
-    for place, share in enumerate(rule.shares):
+    for place, share in context.shares(layer, rule):
         part = r
         if share.where != "everywhere":
             y = context.activation(layer.name)

@@ -37,6 +37,11 @@ def test_methods_in_every_shell(shell: str):
     assert "sensitivity" not in out
 
 
+def test_a_method_behind_others_is_offered_once():
+    out = offered("bash", "compare", "--methods", "gradient,lrp-epsilon,gradient")
+    assert out.split() == ["gradient,lrp-epsilon,gradient-x-input"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_options_in_every_shell(shell: str):
     out = offered(shell, "explain", "--col")

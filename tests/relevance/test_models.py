@@ -114,10 +114,10 @@ def test_equations_14_and_15(pooled, rule):
 def test_the_layer_loses_nothing_at_its_denominators(pooled):
     net, models = pooled
     bounds = {"x": (np.full((1, 6), LOW), np.full((1, 6), HIGH))}
-    assert "one" in propagator(net, models, bounds=bounds).assignment.lossless
+    assert "one" in propagator(net, models, bounds=bounds).assignment.vanishing.lossless
     beyond = {"x": (np.full((1, 6), 0.5), np.full((1, 6), HIGH))}
-    assert "one" not in propagator(net, models, bounds=beyond).assignment.lossless
-    assert "one" not in propagator(net, models, "w2", bounds=bounds).assignment.lossless
+    assert "one" not in propagator(net, models, bounds=beyond).assignment.vanishing.lossless
+    assert "one" not in propagator(net, models, "w2", bounds=bounds).assignment.vanishing.lossless
 
 
 def test_several_classes_in_one_walk(tmp_path):

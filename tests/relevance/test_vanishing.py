@@ -12,7 +12,8 @@ from heatcli.choosing import Choice
 from heatcli.kernels.arrays import ArrayKernels
 from heatcli.kernels.protocol import SMALLEST, whole
 from heatcli.planning.layerwise import rules_for
-from heatcli.relevance.vanishing import lossless
+from heatcli.relevance import propagate
+from heatcli.relevance.vanishing import vanishing_of
 from tests import light_models, single
 
 RANDOM = np.random.default_rng(0)
@@ -41,7 +42,7 @@ def promised(tmp_path, *, activation="Relu", residual=False, bias=-0.1, low=-1.0
     net = network.read(path)
     rules = rules_for(net, Choice(methods.named("deep-taylor"), rules=rule), bounded=True)
     bounds = {net.input.name: (np.full((1, 1, 1, 1), low, np.float32), BOUNDS[1])}
-    found = lossless(net, rules, bounds, biases=biases)
+    found = vanishing_of(net, rules, bounds, biases=biases).lossless
     families = {layer.name: layer.operation for layer in net.layers}
     return sorted(families[name] for name in found)
 
@@ -69,7 +70,9 @@ def test_a_range_without_zero(tmp_path):
 
 
 def test_other_rules(tmp_path):
-    assert promised(tmp_path, rule=("conv2=epsilon",)) == ["GlobalAveragePool"]
+    """ε promises nothing at its own layer; shares of activations all the same vanish with them."""
+    assert promised(tmp_path, rule=("conv2=epsilon",)) == ["Conv", "GlobalAveragePool"]
+    assert promised(tmp_path, rule=("conv2=flat",)) == ["GlobalAveragePool"]
 
 
 @pytest.mark.parametrize("name", ["inception_v1", "resnet50", "squeezenet", "shufflenet"])
@@ -90,3 +93,25 @@ def test_denominators_are_positive_under_relevance(light_models_by_name, monkeyp
     assert explainer.explain(x).ledger.start > 0
     assert len(seen) > 10
     assert sum(seen) == 0
+
+
+@pytest.mark.parametrize("name", ["squeezenet", "inception_v1", "densenet121"])
+@pytest.mark.parametrize("biases", ["neurons", "ignore"])
+def test_one_share_of_gamma_is_enough_behind_rectifiers(light_models_by_name, monkeypatch, name, biases):
+    """The share for outputs that are not positive is left out where nothing arrives there: the map is the same."""
+    path = light_models_by_name(name)
+    x = RANDOM.normal(size=(1, 3, 224, 224)).astype(np.float32)
+    settings = {"method": "lrp-epsilon-gamma-box", "biases": biases, "target": 7}
+    quick = heatcli.load(path, range=(-5, 5)).explain(x, **settings)
+    shares = propagate.Walk.shares
+    counts = []
+
+    def all_shares(self, layer, rule):
+        counts.append(len(rule.shares) - len(shares(self, layer, rule)))
+        return list(enumerate(rule.shares))
+
+    monkeypatch.setattr(propagate.Walk, "shares", all_shares)
+    slow = heatcli.load(path, range=(-5, 5)).explain(x, **settings)
+    np.testing.assert_allclose(quick.relevance, slow.relevance, rtol=0, atol=1e-5 * np.abs(slow.relevance).max())
+    assert quick.ledger.biases == pytest.approx(slow.ledger.biases, rel=1e-4, abs=1e-6)
+    assert (sum(counts) > 0) or name == "densenet121" or biases == "ignore"

@@ -1,0 +1,111 @@
+"""Letters in pictures, in the font that Pillow brings along: what it can draw, how wide it is, how it breaks."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+
+from PIL import ImageFont
+
+UNKNOWN = "\ufffd"
+"""What stands for a sign that the font does not have: it has not this one either, and draws its empty box."""
+
+LONGEST = 500
+"""More signs of a text are not looked at: no caption has room for them."""
+
+WRITTEN = {
+    **dict.fromkeys("‐‑‒–—―−", "-"),
+    "×": "x",
+    "ß": "ss",
+    "æ": "ae",
+    "Æ": "AE",
+    "ø": "o",
+    "Ø": "O",
+    "œ": "oe",
+    "ł": "l",
+    "đ": "d",
+}
+"""Signs that the font does not have, in those that it has; letters with accents lose them without being listed."""
+
+
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """Return Pillow's own font, so many pixels high."""
+    found = ImageFont.load_default(size=size)
+    assert isinstance(found, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
+    return found
+
+
+def legible(text: str) -> str:
+    """Return ``text`` in one line of signs that can be drawn.
+
+    Control characters and signs that steer the writing are left out, line breaks and tabs become spaces, accents fall
+    where the font has none, and any other sign that it does not have becomes ``UNKNOWN``.
+    """
+    one_line = " ".join(unicodedata.normalize("NFC", text[:LONGEST]).split())
+    return "".join(_written(sign) for sign in one_line)
+
+
+def width(text: str, size: int) -> int:
+    """Return how many pixels wide ``text`` is, rounded up."""
+    return int(-(-font(size).getlength(text) // 1))
+
+
+def height(size: int) -> int:
+    """Return how many pixels a line takes, the gap to the next included."""
+    return round(size * 1.3)
+
+
+def shortened(text: str, size: int, room: int, *, middle: bool = False) -> str:
+    """Return ``text`` in at most ``room`` pixels, with … for what is cut off its end or out of its ``middle``."""
+    if width(text, size) <= room:
+        return text
+    for kept in range(len(text) - 1, 0, -1):
+        tail = kept // 2 if middle else 0
+        short = text[: kept - tail].rstrip(" ,-") + "…" + text[len(text) - tail :]
+        if width(short, size) <= room:
+            return short
+    return "…"
+
+
+def broken(text: str, size: int, room: int, lines: int) -> list[str]:
+    """Break ``text`` after spaces and hyphens into at most so many ``lines`` of ``room`` pixels; the last is cut."""
+    found: list[str] = []
+    pieces = re.findall(r"[^ -]*-+|[^ -]* +|[^ -]+", text)
+    line = ""
+    while pieces:
+        if line and width((line + pieces[0]).rstrip(), size) > room:
+            if len(found) == lines - 1:
+                break
+            found.append(line.rstrip())
+            line = ""
+        line += pieces.pop(0)
+    last = line + "".join(pieces)
+    return [shortened(part, size, room) for part in (*found, last.rstrip()) if part]
+
+
+@cache
+def _known(sign: str) -> bool:
+    return sign == " " or _drawn(sign) != _drawn(UNKNOWN)
+
+
+@cache
+def _drawn(sign: str) -> tuple[tuple[int, int], bytes]:
+    mask = font(32).getmask(sign)
+    return mask.size, bytes(mask)
+
+
+@cache
+def _written(sign: str) -> str:
+    kind = unicodedata.category(sign)
+    if kind in ("Cc", "Cf"):
+        return ""
+    if kind == "Cs":  # half of a pair: a byte of a file name that is no text
+        return UNKNOWN
+    if _known(sign):
+        return sign
+    plain = WRITTEN.get(sign) or "".join(
+        part for part in unicodedata.normalize("NFKD", sign) if not unicodedata.combining(part)
+    )
+    return plain if plain.strip() and all(_known(part) for part in plain) else UNKNOWN
