@@ -70,7 +70,7 @@ class ModelFile:
             if given is not None:
                 raise UsageError(f"--relevance-model {path}: no such file; `heatcli fit` writes it") from None
             raise UsageError(
-                f"this method needs relevance models, and there is no {path}\n"
+                f"deep-taylor-minmax needs relevance models, and there is no {path}\n"
                 f"`heatcli fit {self._model} --images DIR` fits them; --relevance-model names another file."
             ) from None
         key, last = (path, state.st_mtime_ns, state.st_size), self._last
