@@ -18,7 +18,8 @@ import numpy as np
 from heatcli.choosing import Choice, choose, one_of
 from heatcli.errors import PictureError, UsageError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
-from heatcli.inputs import Bounds, Constant, Picture, Range, prepare, range_of
+from heatcli.forward import Forward
+from heatcli.inputs import Bounds, Constant, Picture, Prepared, Range, prepare, range_of
 from heatcli.network.layers import Network
 from heatcli.pictures.layouts import form_of
 from heatcli.pictures.preprocessing import Preprocessing
@@ -75,6 +76,7 @@ class Explainer:
         self.engine, self.provider, self.inputs = engine, provider, dict(inputs or {})
         self._plan: tuple[tuple[Any, ...], Plan] | None = None
         self._models = ModelFile(network, model.path, model.sha256)
+        self._plain_run: Forward | None = None
         self._lock = threading.Lock()
 
     def explain(
@@ -330,6 +332,28 @@ class Explainer:
         spec = self.network.input
         batched = spec.layout.startswith("N") or spec.layout == "flat"
         return np.ascontiguousarray(relevance[0] if batched and spec.shape[0] == 1 else relevance, np.float32)
+
+    def network_input(self, picture: Picture) -> Prepared:
+        """Return ``picture`` as the network sees it: the input tensor, its range, where in the picture it lies.
+
+        Raises PictureError where it cannot be read, UsageError where it does not fit.
+        """
+        return prepare(picture, self.network.input, self.preprocessing, self.range)
+
+    def classify(self, x: Array) -> tuple[Array, Array]:
+        """Run the network alone on ``x``, of its input's shape and dtype, batch axis included.
+
+        Return the scores before softmax or sigmoid and the probabilities, (K,) float32 each. Raises UsageError where
+        ``x`` does not fit, PictureError where the scores are not finite.
+        """
+        with self._lock:
+            if self._plain_run is None:
+                self._plain_run = Forward(self.network, threads=self.threads, provider=self.provider)
+        values, output = self._plain_run.run(x), self.network.output
+        scores = np.asarray(values[output.logits], np.float32).reshape(-1)
+        if not np.isfinite(scores).all():
+            raise PictureError("the network's scores are not finite for this input; check the preprocessing")
+        return scores, probabilities(scores, values[output.name], output.kind, self.activation)
 
 
 def _plain(bounds: Bounds | None) -> list[list[float]] | None:

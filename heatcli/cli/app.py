@@ -43,6 +43,14 @@ COMMANDS = {
         "heatcli compare cat.jpg dog.jpg -m googlenet.onnx --methods sensitivity,deep-taylor -o grid.png\n\n"
         "heatcli compare cat.jpg -m googlenet.onnx --methods deep-taylor,occlusion --zoom auto",
     ),
+    "evaluate": Entry(
+        "heatcli.cli.evaluate",
+        "evaluate",
+        "Measure whether heatmaps are true: do they add up, and find what matters?",
+        "Examples:\n\n"
+        "heatcli evaluate photos/ -m googlenet.onnx --preprocess caffe --figures figures/\n\n"
+        "heatcli evaluate photos/ -m googlenet.onnx --methods deep-taylor,lrp-epsilon --boxes boxes.json",
+    ),
     "compile": Entry(
         "heatcli.cli.compile",
         "compile_",

@@ -137,7 +137,7 @@ class _Run:
         explainer = self.comparison.explainer
         pictured = any(not item.is_tensor for item in self.items)
         report.assumed(explainer.notes if pictured else report.for_tensors(explainer.notes), self.console)
-        self._say_who_takes_what()
+        report.takers(self.asked.given(), self.comparison.settings, self.console)
         with self._bar(self.comparison.steps) as advance:
             for cell in self.comparison.run(advance):
                 self._take(cell)
@@ -154,15 +154,6 @@ class _Run:
                     emit(records.line(self.records[place, method]), self.console)
         report.failures(self.failed, self.errors, what="cell" if self.cells_failed else "input")
         return 1 if self.failed else 0
-
-    def _say_who_takes_what(self) -> None:
-        """Print which settings go to some of the methods only."""
-        settings = self.comparison.settings
-        for name in self.asked.given():
-            takers = [method for method in self.comparison.methods if name in settings[method]]
-            if len(takers) < len(settings):
-                option = "--rule" if name == "rules" else f"--{name.replace('_', '-')}"
-                self.console.print(f"{option} goes to {', '.join(takers)}; the others have no such setting.")
 
     def _bar(self, total: int) -> AbstractContextManager[Callable[[], None]]:
         """Return a progress bar on a terminal, if there is more than one thing to do."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import sys
@@ -16,9 +15,9 @@ from heatcli.batch.outputs import Plan
 from heatcli.batch.sources import Sources
 from heatcli.batch.work import Drawing, Work
 from heatcli.cli import options, unsupported, values
+from heatcli.cli.abreast import abreast
 from heatcli.cli.fetching import offer
 from heatcli.cli.running import Run
-from heatcli.cores import cores
 from heatcli.errors import UnsupportedModel, UsageError
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 FEW = 3
 """So many unsupported nodes are listed with their reasons; more are counted by operation."""
-MOST_JOBS = 4
-"""How many pictures are explained at the same time without --jobs: each takes some hundred megabytes."""
 
 
 def explain(
@@ -138,7 +135,7 @@ def explain(
     asked |= {"scale": drawing.scale, "pixel_scale": loading["scale"], "size_like": drawing.size_like}
     asked |= {"save": sorted(saved), "layers": layers}
 
-    workers, threads = _threads(None if jobs is None else values.whole(jobs, "--jobs"), len(found.items))
+    workers, threads = abreast(None if jobs is None else values.whole(jobs, "--jobs"), len(found.items))
     offer(model)
     try:
         explainer = _load(model, loading, threads)
@@ -170,21 +167,6 @@ def _check_stdio(found: Sources, plan: Plan, *, saved: bool, json: bool) -> None
         raise UsageError("--save writes files beside the heatmap, and -o - makes none; give -o a file")
     if sys.stdout.isatty():
         raise UsageError("-o - writes a PNG to stdout, which is this terminal; redirect it: … -o - > cat.png")
-
-
-def _threads(jobs: int | None, items: int) -> tuple[int, int | None]:
-    """Return how many pictures are explained at once, and the threads of onnxruntime for each (None: its own choice).
-
-    Many pictures go faster side by side on a thread each than one after the other on all of them. NumPy's own threads
-    are bounded through the environment, which it reads when it is imported.
-    """
-    jobs = max(1, min(jobs or min(cores(), MOST_JOBS), items))
-    if jobs == 1:
-        return 1, None
-    each = max(1, cores() // jobs)
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
-        os.environ.setdefault(name, str(each))
-    return jobs, each
 
 
 def _load(model: str, loading: dict[str, Any], threads: int | None) -> Explainer:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -167,6 +167,15 @@ def left_out(found: Sources, console: Console) -> None:
     if found.others:
         end = "does not end" if len(found.others) == 1 else "do not end"
         console.print(f"Left out: {count(len(found.others), 'file')} whose name {end} like a picture's.")
+
+
+def takers(given: Iterable[str], settings: Mapping[str, Mapping[str, Any]], console: Console) -> None:
+    """Print which of the settings that were ``given`` go to some of the methods only; ``settings`` are by method."""
+    for name in given:
+        methods = [method for method, fitting in settings.items() if name in fitting]
+        if len(methods) < len(settings):
+            option = "--rule" if name == "rules" else f"--{name.replace('_', '-')}"
+            console.print(f"{option} goes to {', '.join(methods)}; the others have no such setting.")
 
 
 def failures(messages: Sequence[str], console: Console, *, what: str = "input") -> None:

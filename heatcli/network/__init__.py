@@ -14,6 +14,7 @@ from heatcli import runtime
 from heatcli.errors import ModelError, NotAClassifier, UnreadableModel, UnsupportedModel, UnsupportedNode
 from heatcli.network import file, head, patterns, reading
 from heatcli.network.layers import Layer, Linear, Network, OutputSpec
+from heatcli.network.shuffling import Shuffle
 from heatcli.network.simplify import Simplified, simplify
 from heatcli.network.two_classes import two_classes
 
@@ -33,12 +34,13 @@ def read(
     suggested: Suggested | None = None,
     layout: str | None = None,
     inputs: Mapping[str, np.ndarray] | None = None,
+    shuffled: Shuffle | None = None,
 ) -> Network:
     """Read the ONNX classifier at ``path`` into a layer list.
 
     ``size`` (height, width) settles sizes that the file leaves open and must not contradict those that it fixes;
     ``suggested`` does the former alone, by the file's metadata. ``layout`` overrides what the input's shape suggests.
-    ``inputs`` are values by name of inputs beside the picture.
+    ``inputs`` are values by name of inputs beside the picture; ``shuffled`` reads it with weights in disorder.
     A network that onnxruntime runs but that cannot be read into layers is returned without any: it holds the
     UnsupportedModel, with every unsupported node by name, that ``require_layers`` raises.
     Raises UsageError where ``inputs`` do not fit, UnreadableModel, NotAClassifier, or UnsupportedModel where
@@ -46,7 +48,7 @@ def read(
     """
     path = Path(path)
     try:
-        return _read(path, size, suggested, layout, inputs or {})
+        return _read(path, size, suggested, layout, inputs or {}, shuffled)
     except UnsupportedModel as error:
         raise _located(error, path) from error.__cause__
     except ModelError as error:
@@ -59,6 +61,7 @@ def _read(
     suggested: Suggested | None,
     layout: str | None,
     inputs: Mapping[str, np.ndarray],
+    shuffled: Shuffle | None,
 ) -> Network:
     proto = file.load(path)
     crashing, foreign = file.crashing(proto), file.foreign(proto)
@@ -68,7 +71,15 @@ def _read(
     producer, opset = file.producer(proto), head.opset_of(proto)
     sides = suggested(metadata) if suggested else None
     try:
-        simplified = simplify(proto, path.resolve().parent, size=size, suggested=sides, layout=layout, inputs=inputs)
+        simplified = simplify(
+            proto,
+            path.resolve().parent,
+            size=size,
+            suggested=sides,
+            layout=layout,
+            inputs=inputs,
+            shuffled=shuffled,
+        )
     except UnreadableModel as error:
         if foreign:  # unknown to onnxruntime too, or a loop that does not end
             raise _unsupported(foreign, str(error)) from error

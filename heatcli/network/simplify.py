@@ -25,6 +25,7 @@ from heatcli.network.layers import InputSpec
 from heatcli.network.precision import lift
 from heatcli.network.quantised import realise
 from heatcli.network.rewriting import rewrite, rewritten
+from heatcli.network.shuffling import Shuffle, shuffle
 from heatcli.network.supplying import dims_of, shape_text
 from heatcli.network.weights import detach, fetch
 
@@ -73,12 +74,14 @@ def simplify(
     suggested: tuple[int, int] | None = None,
     layout: str | None = None,
     inputs: Mapping[str, np.ndarray] | None = None,
+    shuffled: Shuffle | None = None,
 ) -> Simplified:
     """Simplify ``model``, whose external data lies in ``folder``, with its image input at ``size`` (height, width).
 
     ``suggested`` takes the place of ``size`` where the file leaves sizes open; ``layout`` overrides what the input's
-    shape suggests; ``inputs`` are the values of all inputs but the picture. Raises ModelError where another input is
-    left or onnxruntime refuses the model, and UsageError where ``size`` or ``inputs`` contradict the file.
+    shape suggests; ``inputs`` are the values of all inputs but the picture; ``shuffled`` puts weights in disorder.
+    Raises ModelError where another input is left or onnxruntime refuses the model, and UsageError where ``size`` or
+    ``inputs`` contradict the file.
     """
     if len(model.functions):
         model = onnx.inliner.inline_local_functions(model)
@@ -120,6 +123,10 @@ def simplify(
             except UnreadableModel as error:  # such as steps on integers: what stands in the file runs, and is named
                 simplified.ParseFromString(whole)
                 unclear += [replace(node, reason=f"written in steps it does not run ({error})") for node in written]
+    if shuffled is not None:
+        shuffle(simplified, weights, spec.name, shuffled)
+        constants, shapes = known(simplified, weights, spec)  # what is computed of weights is another value now
+    if not inner:
         nodes, more = realise(simplified, constants, shapes, spec.name)
         unclear += more
     return Simplified(simplified, weights, spec, constants, shapes, nodes, notes, unclear, batch, supplied, labels)
