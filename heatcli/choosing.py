@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from heatcli import methods
@@ -30,6 +31,7 @@ class Choice:
     noise: float | None = None
     seed: int | None = None
     time_limit: float | None = None
+    relevance_model: str | None = None
 
     def own(self, name: str) -> Any:
         """Return a setting of ``OWN``: what the user gave, or the method's default."""
@@ -58,6 +60,7 @@ def choose(
     noise: float | None = None,
     seed: int | None = None,
     time_limit: float | None = None,
+    relevance_model: str | Path | None = None,
 ) -> Choice:
     """Return the choice of ``method``; raises UsageError for what is not known or does not go together.
 
@@ -75,8 +78,10 @@ def choose(
         ruling = {"--input-rule": input_rule, "--rule": rules, "--pool": pool}
         for option in (option for option, given in ruling.items() if given):
             raise UsageError(f"{option} does not go with {method}, which sends nothing through the layers")
-    own = {"window": window, "steps": steps, "baseline": baseline, "noise": noise, "seed": seed}
-    own |= {"time_limit": time_limit}
+    own: dict[str, object] = {"window": window, "steps": steps, "baseline": baseline, "noise": noise, "seed": seed}
+    own |= {"time_limit": time_limit, "relevance_model": relevance_model}
+    if chosen.fitted:
+        _as_fitted(chosen, rules, pool, biases, evidence)
     for name in (name for name, value in own.items() if value is not None and name not in chosen.own):
         raise UsageError(f"--{name.replace('_', '-')} does not go with {method}; it is {OWN[name]}")
     for name, least in (("window", 1), ("steps", 1), ("seed", 0)):
@@ -86,7 +91,21 @@ def choose(
     for name, number in (("noise", noise), ("time-limit", time_limit)):
         if number is not None and not (math.isfinite(number) and number > 0):
             raise UsageError(f"--{name} {number}: a number above 0 is needed")
-    return Choice(chosen, input_rule, rules, pool, biases, evidence, window, steps, baseline, noise, seed, time_limit)
+    file = None if relevance_model is None else str(relevance_model)
+    return Choice(
+        chosen, input_rule, rules, pool, biases, evidence, window, steps, baseline, noise, seed, time_limit, file
+    )
+
+
+def _as_fitted(method: Method, rules: tuple[str, ...], pool: str | None, biases: str, evidence: str) -> None:
+    """Raise UsageError where relevance would come down otherwise than where the relevance models were fitted to it."""
+    other = {"--rule": bool(rules), "--pool": pool not in (None, "proportional"), "--biases": biases != "neurons"}
+    other["--evidence"] = evidence != "logit"
+    for option in (option for option, given in other.items() if given):
+        raise UsageError(
+            f"{option} does not go with {method.name}: its relevance models are fitted to shares of f(x) by the rules "
+            "of deep-taylor, and hold for no others"
+        )
 
 
 def _whole(name: str, value: object, least: int) -> None:

@@ -29,6 +29,7 @@ from heatcli.planning.layerwise import rules_for
 from heatcli.planning.occlusion import Windows, windows_on
 from heatcli.planning.plan import nothing
 from heatcli.relevance.bounds import bounded_inputs
+from heatcli.relevance.stored import ModelFile, Stored
 from heatcli.runtime import providers
 from heatcli.settings import Settings
 from heatcli.targets import probabilities, ranked, wanted
@@ -74,6 +75,7 @@ class Explainer:
         self.range, self.threads, self.precision, self.activation = range, threads, precision, activation
         self.engine, self.provider, self.inputs = engine, provider, dict(inputs or {})
         self._plan: tuple[tuple[Any, ...], Plan] | None = None
+        self._models = ModelFile(network, model.path, model.sha256)
         self._plain_run: Forward | None = None
         self._lock = threading.Lock()
 
@@ -128,7 +130,8 @@ class Explainer:
         choice = self._choose(**settings)
         given = self.range if range is None else range
         prepared = prepare(picture, self.network.input, self.preprocessing, given)
-        settled = self._plan_for(choice, prepared.bounds)
+        stored = self._stored(choice)
+        settled = self._plan_for(choice, prepared.bounds, stored)
 
         asked = wanted(targets, self.network.output.classes, self.labels)
         rival = None if versus is None else self._rival(versus)
@@ -147,6 +150,7 @@ class Explainer:
         on_record = {
             "method": choice.method.name,
             **settled.settings,
+            "relevance_model": None if stored is None else stored.record(),
             "range": _plain(prepared.bounds),
             "precision": self.precision,
             **self._given(),
@@ -215,7 +219,15 @@ class Explainer:
         given = self.range if range is None else range
         known = self.preprocessing.bounds() if self.preprocessing else None
         bounds = known if given is None else range_of(given, self.network.input)
-        settled = LayerPlan(self.network, choice, bounds, activation=self.activation, threads=self.threads)
+        stored = self._stored(choice)
+        settled = LayerPlan(
+            self.network,
+            choice,
+            bounds,
+            models=None if stored is None else stored.models,
+            activation=self.activation,
+            threads=self.threads,
+        )
         on_record = {
             "method": choice.method.name,
             "input_rule": settled.input_rule,
@@ -226,6 +238,7 @@ class Explainer:
             "preprocessing": self.preprocessing.record() if self.preprocessing else None,
             "labels": self.labels,
             "model_sha256": self.model.sha256,
+            **({} if stored is None else {"relevance_model": stored.record()}),
             **self._given(),
         }
         return write_explainer(settled, bounds, form_of(*self._arrangement()), on_record, Path(path))
@@ -250,9 +263,9 @@ class Explainer:
         choice = self._choose(**settings)
         return steps(choice, partial(self._windows, choice))
 
-    def _plan_for(self, choice: Choice, bounds: Bounds | None) -> Plan:
+    def _plan_for(self, choice: Choice, bounds: Bounds | None, stored: Stored | None) -> Plan:
         """Return the plan of ``choice``; one is kept, since it holds a session and the split weights."""
-        key = (choice, None if bounds is None else tuple(bound.tobytes() for bound in bounds))
+        key = (choice, stored, None if bounds is None else tuple(bound.tobytes() for bound in bounds))
         with self._lock:
             if self._plan is None or self._plan[0] != key:
                 settled = plan(
@@ -260,6 +273,7 @@ class Explainer:
                     choice,
                     bounds,
                     partial(self._windows, choice),
+                    models=None if stored is None else stored.models,
                     engine=self.engine,
                     activation=self.activation,
                     threads=self.threads,
@@ -268,6 +282,18 @@ class Explainer:
                 )
                 self._plan = (key, settled)
             return self._plan[1]
+
+    def relevance_models(self, **settings: Unpack[Settings]) -> dict[str, Any] | None:
+        """Return which file of relevance models a method goes by, as it is on record; None where it needs none.
+
+        Raises UsageError where the file is missing or does not fit.
+        """
+        stored = self._stored(self._choose(**settings))
+        return None if stored is None else stored.record()
+
+    def _stored(self, choice: Choice) -> Stored | None:
+        """Return the relevance models that a method goes by, None where it needs none."""
+        return self._models.read(choice.relevance_model) if choice.method.fitted else None
 
     def _windows(self, choice: Choice) -> Windows:
         return windows_on(*self._arrangement(), choice.window)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypedDict
 
 OWN = {
@@ -12,6 +13,7 @@ OWN = {
     "noise": "how strong the noise of smoothgrad is",
     "seed": "what the noise of smoothgrad is drawn from",
     "time_limit": "how long simple-taylor searches for a root",
+    "relevance_model": "the file of relevance models that deep-taylor-minmax goes by",
 }
 """Settings that only some methods have, and what they are."""
 BASELINES = ("black", "grey", "white")
@@ -22,7 +24,8 @@ class Settings(TypedDict, total=False):
 
     ``rules`` are overrides ``PATTERN=RULE``; ``evidence`` is what is shared out: logit, one or probability. The others
     go with some methods only, see ``OWN``: ``window`` in elements of the input, ``baseline`` black, grey, white or a
-    value of the input, ``noise`` as a share of the input's range, ``time_limit`` in seconds.
+    value of the input, ``noise`` as a share of the input's range, ``time_limit`` in seconds,
+    ``relevance_model`` a file that ``heatcli fit`` wrote.
     """
 
     method: str
@@ -37,3 +40,4 @@ class Settings(TypedDict, total=False):
     noise: float | None
     seed: int | None
     time_limit: float | None
+    relevance_model: str | Path | None

@@ -18,7 +18,7 @@ BELOW = {
     "__main__": {"cli"},
     "cli": {
         *("batch", "comparing", "cores", "describing", "evaluation", "explainer", "explanation", "known", "methods"),
-        *("exporting", "network", "pictures", "relevance", "replacing", "targets"),
+        *("exporting", "fitting", "network", "pictures", "relevance", "replacing", "targets"),
     },
     "evaluation": {
         *("batch", "choosing", "explainer", "inputs", "methods", "network", "pictures", "relevance", "replacing"),
@@ -27,6 +27,7 @@ BELOW = {
     "batch": {"explainer", "explanation", "pictures", "replacing", "targets"},
     "comparing": {"explainer", "explanation", "inputs", "methods", "pictures", "targets"},
     "describing": {"explainer", "explanation", "forward", "inputs", "pictures", "targets"},
+    "fitting": {"explainer", "forward", "inputs", "kernels", "pictures", "relevance", "replacing", "targets"},
     "loading": {"explainer", "explanation", "inputs", "known", "network", "pictures"},
     "explainer": {
         *("choosing", "explanation", "exporting", "forward", "inputs", "pictures", "planning"),

@@ -55,7 +55,7 @@ def agree(one, other, tolerance=1e-4):
     assert one.warnings == other.warnings
 
 
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.composite])
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.composite and not method.fitted])
 @pytest.mark.parametrize("pool", [None, "winner"])
 def test_methods(method, pool):
     if pool and METHODS[method].composite.name == "gradient":

@@ -57,6 +57,12 @@ COMMANDS = {
         "Write the network and its explanation as one ONNX model.",
         "Example: heatcli compile googlenet.onnx -o explainer.onnx --preprocess caffe",
     ),
+    "fit": Entry(
+        "heatcli.cli.fit",
+        "fit",
+        "Train the relevance models that --method deep-taylor-minmax goes by.",
+        "Example: heatcli fit digits.onnx --images photos/",
+    ),
     "models": Entry("heatcli.cli.models", "models", "Known models: list them, fetch them; describe your own."),
 }
 HELP = {"help_option_names": ["-h", "--help"]}

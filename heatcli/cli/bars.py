@@ -48,6 +48,31 @@ def progress(total: int, console: Console, *, what: str = "Explaining") -> Itera
         yield lambda: bar.advance(task)
 
 
+Show = Callable[[str, int, int], None]
+"""Shows what is going on, how much of it is done, and how much it is in all."""
+
+
+@contextmanager
+def stages(console: Console) -> Iterator[Show]:
+    """Show one bar for one thing after the other while the block runs."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None, table_column=Column(ratio=1)),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=console, transient=True, expand=True, redirect_stdout=False) as bar:
+        task = bar.add_task("", total=1, visible=False)
+
+        def show(what: str, done: int, total: int) -> None:
+            if (done <= 1 and total != bar.tasks[0].total) or done < bar.tasks[0].completed:
+                bar.reset(task, total=total)
+            bar.update(task, description=what, completed=done, total=total, visible=True)
+
+        yield show
+
+
 class _Rate(ProgressColumn):
     """How many are done a second, or the seconds that one takes."""
 

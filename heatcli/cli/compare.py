@@ -67,6 +67,7 @@ def compare(
     noise: options.Noise = None,
     seed: options.Seed = None,
     time_limit: options.TimeLimit = None,
+    relevance_model: options.RelevanceModel = None,
     preprocess: options.Preprocess = "auto",
     size: options.Size = None,
     fit: options.FitOption = None,
@@ -176,6 +177,7 @@ def compare(
         noise=noise,
         seed=seed,
         time_limit=time_limit,
+        relevance_model=relevance_model,
     )
     asked = Asked(named, classes[0], versus, settings, {**loading, "provider": provider})
     offer(model)

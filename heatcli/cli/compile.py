@@ -37,6 +37,7 @@ def compile_(
     range_: options.Range = None,
     pool: options.PoolOption = None,
     biases: options.BiasesOption = options.Biases.NEURONS,
+    relevance_model: options.RelevanceModel = None,
     preprocess: options.Preprocess = "auto",
     size: options.Size = None,
     fit: options.FitOption = None,
@@ -88,6 +89,7 @@ def compile_(
         pool=pool and pool.value,
         biases=biases.value,
         evidence=evidence.value,
+        relevance_model=relevance_model,
     )
     _show(written, Path(explainer.model.path).stat().st_size, console)
     if json:

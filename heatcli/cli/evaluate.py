@@ -122,6 +122,7 @@ def evaluate(
     baseline: options.Baseline = None,
     noise: options.Noise = None,
     time_limit: options.TimeLimit = None,
+    relevance_model: options.RelevanceModel = None,
     preprocess: options.Preprocess = "auto",
     size: options.Size = None,
     fit: options.FitOption = None,
@@ -172,6 +173,7 @@ def evaluate(
         noise=noise,
         seed=None,
         time_limit=time_limit,
+        relevance_model=relevance_model,
     )
     loading = values.loading(
         preprocess=preprocess,

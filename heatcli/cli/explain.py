@@ -53,6 +53,7 @@ def explain(
     noise: options.Noise = None,
     seed: options.Seed = None,
     time_limit: options.TimeLimit = None,
+    relevance_model: options.RelevanceModel = None,
     preprocess: options.Preprocess = "auto",
     size: options.Size = None,
     fit: options.FitOption = None,
@@ -119,6 +120,7 @@ def explain(
         noise=noise,
         seed=seed,
         time_limit=time_limit,
+        relevance_model=relevance_model,
     )
     if "root" in saved and method != "simple-taylor":
         raise UsageError(f"--save root goes with --method simple-taylor; {method} has no root")
@@ -140,6 +142,7 @@ def explain(
         passes = _check_names(explainer, targets, versus, settings)
     except UnsupportedModel as error:
         raise _shortened(error, model) from error
+    asked["relevance_model"] = explainer.relevance_models(**settings)
     asked["inputs"] = {name: entry.record() for name, entry in explainer.inputs.items()}
     work = Work(explainer, plan, targets, versus, settings, drawing, saved, layers, records.plain(asked))
     run = Run(work, passes, json=json, show=show, fail_fast=fail_fast, quiet=quiet, verbose=verbose, debug=debug)

@@ -9,9 +9,10 @@ import typer
 
 from heatcli.cli import complete, guide
 
-CLASS, RULES, PICTURE, DRAWING, OUTPUT, RUN = (
+CLASS, RULES, FITTING, PICTURE, DRAWING, OUTPUT, RUN = (
     "What is explained",
     "How relevance flows",
+    "How relevance models are fitted",
     "How a picture becomes the network's input",
     "How the heatmap is drawn",
     "What is written",
@@ -141,10 +142,21 @@ Method = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="deep-taylor, sensitivity, simple-taylor, gradient, gradient-x-input, integrated-gradients, smoothgrad, "
-        "deconvnet, guided-backprop, lrp-epsilon, lrp-alpha2-beta1, lrp-epsilon-plus-flat or lrp-epsilon-gamma-box; or "
-        "occlusion, which explains every network, by one run for each place of a window.",
+        help="deep-taylor, deep-taylor-minmax, sensitivity, simple-taylor, gradient, gradient-x-input, "
+        "integrated-gradients, smoothgrad, deconvnet, guided-backprop, lrp-epsilon, lrp-alpha2-beta1, "
+        "lrp-epsilon-plus-flat or lrp-epsilon-gamma-box; or occlusion, which explains every network, by one run for "
+        "each place of a window.",
         autocompletion=complete.methods,
+        rich_help_panel=RULES,
+    ),
+]
+RelevanceModel = Annotated[
+    str | None,
+    typer.Option(
+        "--relevance-model",
+        metavar="FILE",
+        help="With --method deep-taylor-minmax: the relevance models that `heatcli fit` wrote. Default: "
+        "MODEL.relevance.npz beside the model.",
         rich_help_panel=RULES,
     ),
 ]

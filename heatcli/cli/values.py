@@ -107,6 +107,7 @@ def settings(
     noise: str | None,
     seed: str | None,
     time_limit: str | None,
+    relevance_model: str | None,
 ) -> Settings:
     """Return the options that settle a method as the keywords of ``Explainer.explain``."""
     place: str | float | None = baseline
@@ -125,6 +126,7 @@ def settings(
         "noise": None if noise is None else number(noise, "--noise"),
         "seed": None if seed is None else whole(seed, "--seed", least=0),
         "time_limit": None if time_limit is None else number(time_limit, "--time-limit"),
+        "relevance_model": relevance_model,
     }
 
 

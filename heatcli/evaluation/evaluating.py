@@ -60,6 +60,12 @@ def evaluate(
         one_of("fillings", name, FILLINGS)
     one_of("output", output, OUTPUTS)
     checked(shares)
+    for settings in protocol.methods.values() if "sanity" in chosen else ():
+        if METHODS[settings["method"]].fitted:
+            raise UsageError(
+                f"sanity does not go with {settings['method']}: its relevance models belong to the network as it is "
+                "and would not change with its weights"
+            )
     if "localisation" in chosen and not objects:
         raise UsageError("localisation needs to know where the objects are: boxes or masks")
     protocol.classify(target)

@@ -34,7 +34,8 @@ class Method:
     ``conserves`` promises an account that closes, ``signed`` that negative values can occur. ``way`` says what is done
     with the network: one walk through its layers, walks at many inputs (a path to the picture, noisy copies of it),
     the search for a root point; or windows, which only run it, and there is no ``composite``. ``own`` are the settings
-    that belong to this method, with their defaults; None where the default depends on the input.
+    that belong to this method, with their defaults; None where the default depends on the input. A ``fitted``
+    method goes by relevance models, which are fitted to a network beforehand.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Method:
     finish: Callable[[Array, Array], Array] = _relevance
     way: Literal["walk", "path", "copies", "root", "windows"] = "walk"
     own: Mapping[str, object] = field(default_factory=dict)
+    fitted: bool = False
 
 
 METHODS = {
@@ -56,6 +58,15 @@ METHODS = {
             "deep Taylor decomposition: zB on the first layer, z+ above; conservative and positive",
             conserves=True,
             signed=False,
+        ),
+        Method(
+            "deep-taylor-minmax",
+            COMPOSITES["deep-taylor"],
+            "deep Taylor decomposition by relevance models that `heatcli fit` has trained; positive",
+            conserves=True,
+            signed=False,
+            own={"relevance_model": None},
+            fitted=True,
         ),
         Method("sensitivity", GRADIENT, "(∂f/∂x)²", conserves=False, signed=False, finish=_squared),
         Method(

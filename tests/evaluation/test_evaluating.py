@@ -219,6 +219,7 @@ class TestAskedFor:
             ({"target": "emu"}, "no class is called 'emu'"),
             ({"shares": [2]}, "between 0 and 1"),
             ({"output": "logit"}, "known: probability, score"),
+            ({"methods": ["deep-taylor-minmax"], "checks": ["sanity"]}, "sanity does not go with deep-taylor-minmax"),
         ],
     )
     def test_wrongly(self, explainer: heatcli.Explainer, tmp_path: Path, asked: dict[str, object], said: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 import sys
 from functools import cache
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from heatcli.errors import UsageError
 from heatcli.network.layers import Activation, Dense, Reduction, Reshape
 from heatcli.pictures.facts import read_sidecar
-from models.two_digits import evaluate, reproduce
+from models.two_digits import evaluate, reproduce, stack
 from models.two_digits.architecture import DETECTORS, GROUP, PIXELS, POOLED, Weights, read_onnx, start, write_onnx
 from models.two_digits.maps import METHODS, MODEL, maps_of, open_explainer, scores_of
 from models.two_digits.mnist import SIDE, STEMS, Digits, read_digits
@@ -152,6 +154,53 @@ def test_the_map_is_that_of_the_rules_written_out_and_the_account_closes(seed: i
     np.testing.assert_allclose(explanation.heatmap, expected, rtol=0, atol=1e-4 * expected.max())
 
 
+RELEVANCE = MODEL.with_suffix(".relevance.npz")
+
+
+def min_max(weights: Weights, x: np.ndarray) -> np.ndarray:
+    """Equations 14 and 15 as matrices in float64 for one input, with z^B at the pixels and the numbers of the file."""
+    with np.load(RELEVANCE) as held:
+        v, upper, d = (held[f"0/{name}"].astype(np.float64) for name in ("v", "upper", "offset"))
+    pixels, _, _, detection2 = (values[0] for values in written_out(weights, x))
+    y = np.maximum(0, pixels @ v + np.minimum(0, detection2 @ upper + d))
+    low, high, nothing = np.full(PIXELS, BLACK), np.full(PIXELS, WHITE), np.zeros(DETECTORS)
+    return rule("zB", pixels, v, nothing, y, low, high).reshape(SIDE, 2 * SIDE)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_min_max_map_is_that_of_its_equations(seed: int) -> None:
+    x = noise(1, seed)
+    explanation = explainer().explain(x, method="deep-taylor-minmax")
+    expected = min_max(read_onnx(MODEL), x)
+    np.testing.assert_allclose(explanation.heatmap, expected, rtol=0, atol=1e-4 * max(1e-6, expected.max()))
+    assert explanation.relevance.min() >= 0
+    assert explanation.ledger.lost == pytest.approx(explanation.score - expected.sum(), abs=1e-3 * explanation.score)
+    assert abs(explanation.ledger.error or 0.0) < 1e-5
+
+
+def test_the_relevance_models_are_those_of_this_file() -> None:
+    with np.load(RELEVANCE, allow_pickle=False) as held:
+        described = json.loads(str(held["description"]))
+        assert all(held[name].dtype == np.float32 for name in held.files if name != "description")
+    assert described["model"]["sha256"] == hashlib.sha256(MODEL.read_bytes()).hexdigest()
+    assert described["settings"]["pictures"] == stack.COUNT
+    (layer,) = described["layers"]
+    assert (layer["name"], layer["groups"], layer["uppers"]) == ("dense1", POOLED, ["dense2"])
+    assert layer["error"] < 0.05
+    assert RELEVANCE.stat().st_size < 3_000_000
+
+
+def test_a_stack_for_fit_holds_mixed_pairs_of_training_digits(folder: Path, tmp_path: Path) -> None:
+    stack.write_stack(folder, tmp_path / "pairs.npy", 2000)
+    pairs = np.load(tmp_path / "pairs.npy")
+    assert pairs.shape == (2000, 1, SIDE, 2 * SIDE)
+    assert pairs.dtype == np.float32
+    assert (pairs.min(), pairs.max()) == (BLACK, pytest.approx(159 / 127.5 - 0.5))
+    again = PairMaker(read_digits(folder, "train")).mixed(np.random.default_rng(stack.SEED), 2000)
+    np.testing.assert_array_equal(pairs, again.x)
+    assert np.mean(again.targets.any(axis=1)) == pytest.approx(0.5, abs=0.05)
+
+
 # pairs ----------------------------------------------------------------------------------------------------------------
 
 
@@ -260,13 +309,17 @@ def test_a_broken_file_is_named_with_what_is_wrong(folder: Path, case: str) -> N
     read_digits(folder, "train")
 
 
-@pytest.mark.parametrize("script", [evaluate, reproduce])
+@pytest.mark.parametrize("script", [evaluate, reproduce, stack])
 def test_without_the_files_a_script_says_so_and_ends_with_2(
     script, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / LABELS).unlink()
-    for place, said in ((folder / "nowhere", "no such folder"), (folder, f"there is no {LABELS} in it")):
-        monkeypatch.setattr(sys, "argv", ["script", "--mnist", str(place)])
+    if script is stack:
+        (folder / f"{STEMS['train'][1]}.gz").unlink()
+    missing = f"{STEMS['train'][1]}.gz" if script is stack else LABELS
+    for place, said in ((folder / "nowhere", "no such folder"), (folder, f"there is no {missing} in it")):
+        given = ["--output", str(folder / "pairs.npy")] if script is stack else []
+        monkeypatch.setattr(sys, "argv", ["script", "--mnist", str(place), *given])
         assert script.main() == 2
         streams = capsys.readouterr()
         assert streams.out == ""
@@ -319,6 +372,16 @@ def test_deep_taylor_without_training_is_consistent_and_on_the_target(tried: eva
     assert figures[evaluate.INSIDE] > 0.65
     assert figures[evaluate.LEAST] > 0.5
     assert figures[evaluate.FOLLOWS] == pytest.approx(1.0, abs=1e-6)
+
+
+def test_min_max_is_positive_and_near_the_score(tried: evaluate.Trial) -> None:
+    figures = figures_of("deep-taylor-minmax", tried)
+    assert figures[evaluate.OFF] < 0.15
+    assert figures[evaluate.FOLLOWS] > 0.97
+    assert figures[evaluate.LOWEST] == 0
+    assert figures[evaluate.EMPTY] == 0
+    assert abs(figures[evaluate.RATIO] - 1) < 0.05
+    assert figures[evaluate.INSIDE] > 0.62
 
 
 def test_sensitivity_does_not_follow_the_score(tried: evaluate.Trial) -> None:

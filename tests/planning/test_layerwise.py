@@ -139,5 +139,13 @@ def test_doubts(ledger, words):
     assert any(words in doubt for doubt in doubts(ledger))
 
 
+def test_doubts_about_relevance_models():
+    """Fitting errors of a tenth are usual; where a quarter is missed it is said, and in which direction."""
+    for lost, words in ((0.2, []), (0.5, ["lose 50%"]), (-0.4, ["add 40%"])):
+        found = doubts(Ledger(1.0, 1.0, 1.0 - lost, 0.0, 0.0, lost), fitted=True)
+        assert len(found) == len(words)
+        assert all(word in doubt for word, doubt in zip(words, found, strict=True))
+
+
 def test_no_doubts_about_a_good_account():
     assert doubts(Ledger(2.0, 2.0, 1.7, 0.3, 0.0, 0.0)) == []

@@ -25,7 +25,7 @@ TRAINED = (
     "ch_ppocr_mobile_v2.0_cls_infer",
     "face_antispoof_minifasnet",
 )
-CONSERVING = tuple(name for name, method in METHODS.items() if method.conserves)
+CONSERVING = tuple(name for name, method in METHODS.items() if method.conserves and not method.fitted)
 RANGE = (-1.0, 1.0)
 
 
