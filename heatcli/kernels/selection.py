@@ -74,7 +74,9 @@ def _move(x: Array, y: Array, r: Array, moved: Array, axes: Sequence[_Axis]) -> 
     largest, left = np.zeros((len(x), *lengths), y.dtype), np.zeros((len(x), *lengths), r.dtype)
     outputs = within(tuple(slice(axis.output) for axis in axes))
     largest[outputs], left[outputs] = y, r
-    open_, won, share = np.ones(left.size, bool), np.empty(left.size, bool), np.empty(left.size, r.dtype)
+    bits = np.dtype(f"i{r.dtype.itemsize}")
+    open_, won = np.ones(left.size, bool), np.empty(left.size, bool)
+    mask, share, source = np.empty(left.size, bits), np.empty(left.size, r.dtype), left.reshape(-1).view(bits)
     for place in itertools.product(*(range(axis.kernel) for axis in axes)):
         steps = [divmod(p * axis.dilation, axis.stride) for p, axis in zip(place, axes, strict=True)]
         plane = tuple(rest for _, rest in steps)
@@ -83,7 +85,8 @@ def _move(x: Array, y: Array, r: Array, moved: Array, axes: Sequence[_Axis]) -> 
         np.equal(laid[plane].reshape(-1)[shift:], largest.reshape(-1)[:until], out=won[:until])
         won[:until] &= open_[:until]
         open_[:until] ^= won[:until]
-        np.multiply(left.reshape(-1)[:until], won[:until], out=share[:until])
+        np.copyto(mask[:until], np.negative(won[:until].view(np.int8)))  # all bits set, or none
+        np.bitwise_and(source[:until], mask[:until], out=share.view(bits)[:until])
         sums[plane][shift:] += share[:until]
     for plane, met in zip(planes, meetings, strict=True):
         there = within(tuple(there for _, there in met))

@@ -110,6 +110,9 @@ class GraphKernels(GraphTensors):
             r = r - missed
         return Quotient(_divided(r, z + nothing), whole(missed), z)
 
+    def kept(self, r: Tensor, condition: Tensor) -> Tensor:
+        return np.where(condition, r, 0.0)
+
     def sum_of_products(self, one: Product, other: Product) -> Symbol:
         both: Symbol = whole(one) + whole(other)
         return both

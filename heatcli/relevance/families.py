@@ -13,7 +13,7 @@ from functools import singledispatch
 
 import numpy as np
 
-from heatcli.kernels.derivatives import derivative, lrn_adjoint, normalization_adjoint, smooth
+from heatcli.kernels.derivatives import STEPS, derivative, lrn_adjoint, normalization_adjoint, passes, smooth
 from heatcli.kernels.protocol import Tensor, whole
 from heatcli.network.layers import (
     Activation,
@@ -123,7 +123,7 @@ def _(layer: Extremum, rule: Rule, r: Tensor, context: Context) -> Outcome:
     kernels, y, left = context.kernels, context.activation(layer.name), r
     outcome = Outcome([])
     for x, operand in zip(operands_of(layer, context), layer.operands, strict=True):
-        won = np.where(np.equal(x, y), left, kernels.constant(np.zeros(())))
+        won = kernels.kept(left, np.equal(x, y))
         left = left - won
         if isinstance(operand, str):
             outcome.inputs.append(kernels.unbroadcast(won, context.shape(operand)))
@@ -193,14 +193,17 @@ def _(layer: Activation, rule: Rule, r: Tensor, context: Context) -> Outcome:
     if rule in (GRADIENT, GUIDED, SMOOTH):
         x = context.activation(layer.inputs[0])
         constants = [context.kernels.constant(value) for value in layer.constants]
-        slope = derivative(layer.function, x, constants)
-        if rule is SMOOTH:
-            axes = tuple(range(1, len(context.shape(layer.name))))
-            slope = smooth(x, slope, context.kernels.mean(np.abs(x), axes))
-        nothing: Tensor = np.logical_or(np.equal(r, 0), np.equal(slope, 0))
-        zero: Tensor = context.kernels.constant(np.zeros(()))
-        arrived: Tensor = np.where(nothing, zero, r)
-        r = arrived * np.where(nothing, zero, slope)  # a kink at ∞ times nothing is nothing
+        if layer.function in STEPS and rule is not SMOOTH:
+            r = context.kernels.kept(r, passes(layer.function, x, constants))
+        else:
+            slope = derivative(layer.function, x, constants)
+            if rule is SMOOTH:
+                axes = tuple(range(1, len(context.shape(layer.name))))
+                slope = smooth(x, slope, context.kernels.mean(np.abs(x), axes))
+            something = np.logical_not(np.logical_or(np.equal(r, 0), np.equal(slope, 0)))
+            r = context.kernels.kept(r, something) * context.kernels.kept(
+                slope, something
+            )  # ∞ times nothing is nothing
     shape = context.shape(layer.inputs[0])
     return Outcome([r if shape == context.shape(layer.name) else context.kernels.unbroadcast(whole(r), shape)])
 
@@ -325,9 +328,8 @@ def _(layer: Selection, rule: Rule, r: Tensor, context: Context) -> Outcome:
     """Give every element back to the operand that it was taken from."""
     kernels, condition = context.kernels, layer.condition
     chosen = context.activation(condition) if isinstance(condition, str) else kernels.truth(condition)
-    zero: Tensor = kernels.constant(np.zeros(()))
     outcome = Outcome([None] if isinstance(condition, str) else [])
-    parts: list[Tensor] = [np.where(chosen, r, zero), np.where(chosen, zero, r)]
+    parts: list[Tensor] = [kernels.kept(r, chosen), kernels.kept(r, np.logical_not(chosen))]
     for part, operand in zip(parts, layer.operands, strict=True):
         if isinstance(operand, str):
             outcome.inputs.append(kernels.unbroadcast(part, context.shape(operand)))

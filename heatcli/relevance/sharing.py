@@ -90,7 +90,7 @@ def by_rule(layer: Layer, rule: Rule, r: Tensor, context: Context) -> Outcome:
             if not context.biases and bias is not None:
                 y = y - kernels.constant(bias)
             chosen = y > 0 if share.where == "positive" else y <= 0
-            part = np.where(chosen, whole(r), kernels.constant(np.zeros(())))
+            part = kernels.kept(whole(r), chosen)
         if share.factor != 1.0:
             part = whole(part) * share.factor
         _share(layer, share, part, context, context.denominator(layer, place), outcome)
@@ -136,7 +136,7 @@ def _share(layer: Layer, share: Share, r: Tensor, context: Context, z: Tensor | 
         return
     s, left, stabilised = kernels.divide(r, z, share.epsilon, lossless=context.lossless(layer))
     if share.epsilon:
-        outcome.lost = outcome.lost + kernels.total(s * (stabilised - z))
+        outcome.lost = outcome.lost + kernels.total(Product(stabilised - z, s))
     c = _bias(layer, share, context)
     if c is not None:
         outcome.biases = outcome.biases + kernels.total_product(s, c)
