@@ -54,7 +54,7 @@ def test_commands(command: str):
 
 def test_options_are_there():
     shown = "".join(map(help_of, ("explain", "compare", "evaluate", "fit")))
-    others = {"--help", "--install-completion", "--offline", "--check", "--expect"}  # of heatcli itself and models
+    others = {"--help", "--install-completion", "--offline", "--check", "--expect", "--mnist"}  # heatcli itself, models
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - others
     assert {option for option in named if option not in shown} == set()
 
