@@ -24,7 +24,7 @@ from heatcli.network.layers import Network
 from heatcli.pictures.layouts import form_of
 from heatcli.pictures.preprocessing import Preprocessing
 from heatcli.planning import ENGINES, LayerPlan, Plan, plan, steps
-from heatcli.planning.against import against, rivals
+from heatcli.planning.against import against, itself, rivals
 from heatcli.planning.layerwise import rules_for
 from heatcli.planning.occlusion import Windows, windows_on
 from heatcli.planning.plan import nothing
@@ -135,6 +135,8 @@ class Explainer:
 
         asked = wanted(targets, self.network.output.classes, self.labels)
         rival = None if versus is None else self._rival(versus)
+        if rival is not None and rival in asked and rival >= 0:
+            raise UsageError(itself(rival))
 
         begun = time.perf_counter()
         opponents = () if rival is None else (rival,) if rival >= 0 else (-1, -2)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from heatcli.errors import UsageError
+from heatcli.errors import PictureError
 from heatcli.planning.plan import Walked
 from heatcli.relevance.ledger import Ledger, LedgerRow
 
@@ -21,14 +21,19 @@ Array = np.ndarray
 def rivals(explained: Sequence[int], named: int, scores: Array) -> dict[int, int]:
     """Return the rival of every class that is ``explained``, by class index.
 
-    ``named`` is the rival's index, or −1 for the best of ``scores`` (K,) but the class itself. Raises UsageError where
-    a class would be its own rival.
+    ``named`` is the rival's index, or −1 for the best of ``scores`` (K,) but the class itself. Raises PictureError
+    where the scores made a class its own rival: that is a matter of this picture.
     """
     best, second = (int(index) for index in np.argsort(-scores, kind="stable")[:2])
     found = {index: named if named >= 0 else second if index == best else best for index in explained}
     for index in (index for index, rival in found.items() if rival == index):
-        raise UsageError(f"class {index} cannot be set against itself; name another one with --versus, or --versus top")
+        raise PictureError(itself(index))
     return found
+
+
+def itself(index: int) -> str:
+    """Return what is said of a class that is its own rival."""
+    return f"class {index} cannot be set against itself; name another one with --versus, or --versus top"
 
 
 def against(one: Walked, other: Walked) -> Walked:

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import heatcli
-from heatcli.errors import UsageError
+from heatcli.errors import PictureError, UsageError
 from tests.planning import perceptrons
 
 MATRICES = perceptrons.drawn(0, 12, 30, 7, 4)
@@ -95,6 +95,13 @@ def test_both_engines(tmp_path, engine):
 def test_what_is_no_rival_is_refused(explainer, settings, message):
     with pytest.raises(UsageError, match=message):
         explainer.explain(X, **settings)
+
+
+def test_a_picture_of_the_rival_fails_alone(explainer):
+    """Which class is the best is a matter of the picture: others of a batch can be set against the same rival."""
+    for targets in (("top",), ("top-2",)):
+        with pytest.raises(PictureError, match=f"class {ORDER[0]} cannot be set against itself"):
+            explainer.explain_targets(X, targets=targets, versus=ORDER[0])
 
 
 def test_a_network_of_one_class_has_no_rival(tmp_path):
