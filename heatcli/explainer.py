@@ -316,7 +316,9 @@ class Explainer:
     def _rival(self, versus: str | int) -> int:
         """Return the class index that ``versus`` names, −1 for the best one."""
         named = wanted((versus,), self.network.output.classes, self.labels)
-        if len(named) != 1 or self.network.output.classes < 2:
+        if self.network.output.classes < 2:
+            raise UsageError(f"--versus {versus}: the network has one class only, and so no rival to set it against")
+        if len(named) != 1:
             raise UsageError(f"--versus {versus}: one class beside the explained one is needed, or top")
         return named[0]
 

@@ -124,6 +124,8 @@ def explain(
     )
     if "root" in saved and method != "simple-taylor":
         raise UsageError(f"--save root goes with --method simple-taylor; {method} has no root")
+    if "root" in saved and versus is not None:
+        raise UsageError("--save root does not go with --versus: two classes have two roots; save that of each alone")
     asked: dict[str, Any] = {
         "target": targets,
         "versus": versus,

@@ -14,6 +14,7 @@ from rich.text import Text
 from heatcli.cli.text import clean, count, shorten_middle
 
 if TYPE_CHECKING:
+    from heatcli.evaluation.perturbation import Perturbation
     from heatcli.evaluation.results import Evaluation
     from heatcli.evaluation.sanity import Sanity
 
@@ -102,7 +103,15 @@ def _perturbation(found: Evaluation, output: str) -> Iterator[Section]:
             )
         counts = ", ".join(f"{round(share * found.regions)}" for share in first.shares)
         words = f"Mean drop of the class's {output} without {counts} of {found.regions} regions"
-        yield title, table, f"{words}{'; ± is the standard error' if first.pictures > 1 else ''}."
+        words += "; ± is the standard error." if first.pictures > 1 else "."
+        if output == "probability" and all(_still(entry) for entry in entries):
+            words += " It hardly changed; --drop score watches the score."
+        yield title, table, words
+
+
+def _still(entry: Perturbation) -> bool:
+    """Whether what was watched never changed by as much as the table shows."""
+    return max(map(abs, (*entry.most, *entry.least))) < 0.0005
 
 
 def _localisation(found: Evaluation) -> Iterator[Section]:

@@ -151,9 +151,11 @@ def fit(
     console = stderr_console(quiet=quiet)
     tensors = all(path.suffix.lower() == ".npy" for path in files)
     report.assumed(report.for_tensors(explainer.notes) if tensors else explainer.notes, console)
-    _fit(job, console, verbose=verbose)
     failed = job.fitter.failed
-    _list(failed)
+    try:
+        _fit(job, console, verbose=verbose)
+    finally:  # where too few pictures are left, these say why
+        _list(failed)
     if json:
         emit(json_text(_record(job), indent=2))
     else:
@@ -188,10 +190,11 @@ def _fit(job: Job, console: Console, *, verbose: bool) -> None:
         stderr_console().print(f"Interrupted: {done} of {count(job.layers, 'layer')} fitted{kept}.", soft_wrap=True)
         raise
     seconds = time.perf_counter() - begun
+    used = pictures - len(job.fitter.failed)
     took = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
     console.print()
     said = (
-        f"Fitted to {count(pictures, 'picture')} in {took}. error: ⟨(R̂−R)²⟩/⟨R²⟩ of pictures that were held out, sum: "
+        f"Fitted to {count(used, 'picture')} in {took}. error: ⟨(R̂−R)²⟩/⟨R²⟩ of pictures that were held out, sum: "
         "ΣR̂/ΣR of the same; what differs is booked as lost. In brackets: how much of a layer above a place sees, "
         "kernel/stride. `heatcli explain --method deep-taylor-minmax` goes by these models."
     )

@@ -34,11 +34,20 @@ class Found:
 def read_boxes(path: str | Path) -> list[Annotation]:
     """Read the boxes at ``path``: a folder of VOC files, or a JSON file of COCO or of heatcli's own.
 
+    Pictures that are said to hold no object are left out.
+
     Own JSON goes from file names to lists of boxes, or is ``{"items": [{"file": …, "boxes_xyxy_px": [[…]], "size":
     [width, height], "label": …}]}``, where size and label (or ``wnid``) can be left out. Raises UsageError for what
-    cannot be read.
+    cannot be read, and where there is no box at all.
     """
-    path = Path(path)
+    found = [entry for entry in _pictures(Path(path)) if entry.things]
+    if not found:
+        raise UsageError(f"--boxes {path}: holds no boxes; give {FORMS}")
+    return found
+
+
+def _pictures(path: Path) -> list[Annotation]:
+    """Return all pictures that ``path`` speaks of, those without objects included."""
     if path.is_dir():
         files = sorted(path.rglob("*.xml"))
         if not files:
@@ -65,6 +74,8 @@ def read_masks(folder: str | Path, pictures: Sequence[str]) -> list[Annotation]:
     What is not black in a mask is the object. Raises UsageError where there is no such file.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise UsageError(f"--masks {folder}: no such folder; give one of masks that are called like their pictures")
     files = sorted(folder.rglob("*.png"))
     if not files:
         raise UsageError(f"--masks {folder}: no .png file is in this folder; masks are called like their pictures")
@@ -169,7 +180,6 @@ def _coco(content: Mapping[str, Any], path: Path) -> list[Annotation]:
                 _size([entry.get("width") or 0, entry.get("height") or 0], path),
             )
             for entry in content["images"]
-            if things[entry["id"]]
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
@@ -188,7 +198,7 @@ def _item(entry: Any, path: Path) -> Annotation:
 def _annotation(
     name: str, boxes: Any, path: Path, size: tuple[int, int] | None = None, label: str | None = None
 ) -> Annotation:
-    if not isinstance(boxes, list) or not boxes:
+    if not isinstance(boxes, list):
         raise UsageError(f"--boxes {path}: {name} has no list of boxes; give {FORMS}")
     things = tuple(Thing(label, _box(_numbers(box, path, name), path, name)) for box in boxes)
     return Annotation(_pure(name), things, str(path), size)

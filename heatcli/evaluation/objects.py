@@ -68,7 +68,7 @@ def mask_of(annotation: Annotation, things: Sequence[Thing], placement: Placemen
     """Return where the network sees ``things`` of a picture: (h, w) bool in its own frame.
 
     A pixel of the network belongs to a box where its centre lies inside, to a mask where more than half of it does.
-    Raises PictureError where a size does not fit the picture's, or a mask cannot be read.
+    Raises PictureError where a size does not fit the picture's, a box lies outside it, or a mask cannot be read.
     """
     tall, wide = placement.picture
     if annotation.size is not None and annotation.size != (wide, tall):
@@ -78,8 +78,18 @@ def mask_of(annotation: Annotation, things: Sequence[Thing], placement: Placemen
         )
     found = np.zeros(placement.network, bool)
     for thing in things:
+        if thing.box is not None and not _overlaps(thing.box, wide, tall):
+            raise PictureError(
+                f"{annotation.source}: the box {list(thing.box)} lies outside the picture of {wide}×{tall} pixels, "
+                "upright"
+            )
         found |= _boxed(thing.box, placement) if thing.box is not None else _masked(thing.mask, placement)
     return found
+
+
+def _overlaps(box: Box, wide: int, tall: int) -> bool:
+    left, upper, right, lower = box
+    return left < wide and upper < tall and right > 0 and lower > 0
 
 
 def _boxed(box: Box, placement: Placement) -> Array:

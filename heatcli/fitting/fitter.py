@@ -129,7 +129,7 @@ class Fitter:
                 "rectifier behind it and another such layer above"
             )
         if len(self.pictures) < 2:
-            raise UsageError("relevance models need many pictures to be fitted to, and one is held out; give more")
+            raise too_few()
         models = {name: model for name, model in done.items() if model is not None}
         begun = time.monotonic()
         left = [place for place, detection in enumerate(found) if detection.layer.name not in done]
@@ -208,27 +208,36 @@ class Fitter:
         explained = len(order) * len(self.wanted)
         each = min(max(1, capacity // explained), view.places)
         kept, held_out = Rows(view, explained * each), Rows(view, explained * each)
-        evidence = False
+        readable, evidence = 0, False
         for done, number in enumerate(order.tolist()):
             try:
                 arrived = descent.run(self.prepared(number), self.wanted)
             except PictureError as error:
                 self.failed[self.pictures.name(number)] = str(error)
                 arrived = []
+            else:
+                readable += 1
             for one in arrived:
                 evidence = True
                 if one.relevance.any():
                     places = random.choice(view.places, each, replace=False, shuffle=False)
-                    store = held_out if done % HELD_OUT == 1 else kept
+                    store = held_out if readable % HELD_OUT == 2 else kept
                     store.add(view.rows(one.x, one.relevance, one.above, places))
             yield Collecting(view.detection, done + 1, len(order))
             if time.monotonic() - begun > seconds and len(kept) and len(held_out):
                 break
+        if readable < 2:
+            raise too_few()
         if not evidence:
             raise UsageError(
                 f"no picture of {len(order):,} has a score above 0 for its class: no relevance to fit models to"
             )
         return kept.samples(), held_out.samples()
+
+
+def too_few() -> UsageError:
+    """Return the error for pictures of which none could be held out."""
+    return UsageError("relevance models need many pictures to be fitted to, and one is held out; give more")
 
 
 class Rows:

@@ -95,6 +95,8 @@ class IntegratedGradients(Averaging):
         super().__init__(gradient, bounds)
         named, given = self.choice.own("baseline"), self.choice.baseline
         if not isinstance(named, str):
+            if abs(named) > float(np.finfo(np.float32).max):
+                raise UsageError(f"--baseline {named}: no input is that large; give a value of the input")
             self.baseline = np.full((1,) * len(gradient.network.input.shape), float(named))
         elif bounds is not None:
             low, high = (bound.astype(np.float64) for bound in bounds)
@@ -125,7 +127,10 @@ class IntegratedGradients(Averaging):
         """Compare the map's sum with f(x) − f(x̄)."""
         begin = as_input(np.broadcast_to(self.baseline, x.shape), x.dtype)
         values = self.gradient.forward(begin, [entry.index])
-        rise = entry.score - float(values[self.gradient.network.output.logits].reshape(-1)[entry.index])
+        start = float(values[self.gradient.network.output.logits].reshape(-1)[entry.index])
+        if not np.isfinite(start):
+            raise UsageError(f"--baseline {self.choice.own('baseline')}: the network's score is not finite there")
+        rise = entry.score - start
         missing = rise - float(relevance.sum(dtype=np.float64))
         if abs(missing) <= INCOMPLETE * max(abs(rise), abs(entry.score)):
             return ()
@@ -142,8 +147,8 @@ class SmoothGrad(Averaging):
         super().__init__(gradient, bounds)
         if self.choice.noise is None or self.choice.steps is None:
             of = "the input's range" if bounds is not None else "the range of its values"
-            share = self.choice.own("noise")
-            self.notes = (f"{self.steps} copies with noise of {share:.0%} of {of}; change with --steps, --noise",)
+            share = 100 * self.choice.own("noise")
+            self.notes = (f"{self.steps} copies with noise of {share:.3g}% of {of}; change with --steps, --noise",)
 
     def points(self, x: Array) -> Iterator[Array]:
         """Yield copies of ``x`` with noise, the same in every call."""

@@ -36,12 +36,16 @@ PATIENCE, NEARER = 10, 0.999
 
 @dataclass
 class Search:
-    """Where the search for one class stands: the direction, the nearest root with its gradient, the lowest point."""
+    """Where the search for one class stands: the direction, the nearest root with its gradient, the lowest point.
+
+    ``late`` is whether the time was up.
+    """
 
     direction: Array
     lowest: Array
     least: float
     rounds: int = 1
+    late: bool = False
     root: Array | None = None
     distance: float = np.inf
     gradient: Array | None = None
@@ -98,13 +102,22 @@ class SimpleTaylor:
             return Walked(empty, Ledger(entry.score, 0.0, pixels=0.0), (no_evidence(entry.score),), root=x)
         search = self._search(values, x, entry, advance)
         if search.root is None or search.gradient is None:
+            rounds = f"{search.rounds} round{'' if search.rounds == 1 else 's'}"
             raise HeatcliError(
-                f"no root was found in {search.rounds} rounds: f fell from {entry.score:.4g} to {search.least:.4g} at "
-                f"best, and a root has less than {SHARE * entry.score:.4g}; try more --steps, or another method"
+                f"no root was found in {rounds}: f fell from {entry.score:.4g} to {search.least:.4g} at best, and a "
+                f"root has less than {SHARE * entry.score:.4g}; {self._remedy(search)}"
             )
         relevance = (search.gradient * (x - search.root.astype(np.float64))).astype(np.float32)
         ledger = Ledger(entry.score, entry.score, pixels=float(relevance.sum(dtype=np.float64)))
         return Walked(relevance, ledger, self.gradient.warnings, root=search.root)
+
+    def _remedy(self, search: Search) -> str:
+        """Return what may help where ``search`` found no root: it ran out of time, of rounds, or of ways down."""
+        if search.late:
+            return "try a longer --time-limit, or another method"
+        if search.rounds == self.rounds:
+            return "try more --steps, or another method"
+        return "no way leads farther down, so try another method"
 
     def _search(self, values: dict[str, Array], x: Array, entry: ClassScore, advance: Callable[[], None]) -> Search:
         """Go downwards until there is a root, then look for nearer ones on rays from ``x``.
@@ -129,7 +142,8 @@ class SimpleTaylor:
                 search.root, search.distance, search.gradient = point, away, slope
             advance()
             stuck = averaged - nearest == PATIENCE if search.root is not None else not lower
-            if stuck or search.rounds == self.rounds or time.monotonic() - begun > self.seconds:
+            search.late = not stuck and time.monotonic() - begun > self.seconds
+            if stuck or search.late or search.rounds == self.rounds:
                 break
             search.rounds += 1
             slope = unit(slope if slope.any() else self._slope_nearer(x, point, entry))

@@ -88,6 +88,12 @@ class TestTables:
         assert [line.split(":")[0] for line in lines] == ["photos/a.png", "photos/b.jpg", "photos/sub/a.png"]
         assert all("deep-taylor ΣR" in line and "\x1b" not in line for line in lines)
 
+    def test_where_no_probability_changes_the_score_is_pointed_to(self, heatcli: Run) -> None:
+        asked = ("evaluate", "photos", *NET, *QUICK, "--checks", "perturbation", "--target", "3")  # it has f(x) −40
+        assert "It hardly changed; --drop score watches the score." in heatcli(*asked).out
+        assert "It hardly changed" not in heatcli(*asked, "--drop", "score").out
+        assert "It hardly changed" not in heatcli(*asked[:-2]).out
+
     def test_no_evidence_is_said(self, heatcli: Run) -> None:
         done = heatcli("evaluate", "photos", *NET, *QUICK, "--target", "3", "--checks", "conservation")
         assert "3 without evidence, f(x) ≤ 0, left out" in done.out

@@ -248,6 +248,11 @@ class TestFolder:
         (["photos/a.png", "--scale", "big"], 2, "--pixel-scale"),
         (["photos/a.png", "--save", "gif"], 2, "npy, npz"),
         (["photos/a.png", "--layers"], 2, "--save npz"),
+        (
+            ["photos/a.png", "--method", "simple-taylor", "--save", "root", "--versus", "top"],
+            2,
+            "--save root does not go with --versus",
+        ),
         (["photos/a.png", "-o", "-", "--json"], 2, "stdout"),
         (["photos/a.png", "photos/sub/a.png"], 2, "would both write"),
         (["photos/a.png", "--mean", "1,x"], 2, "'x' is no number"),

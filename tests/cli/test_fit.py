@@ -117,7 +117,30 @@ def test_bad_pictures_are_named(many, heatcli):
     assert done.code == 1
     assert "1 picture left out:" in done.err
     assert "many/bad.png" in done.err
+    assert "Fitted to 24 pictures in" in done.err
     assert (many / "net.relevance.npz").exists()
+
+
+def test_where_too_few_pictures_are_left_the_bad_ones_are_named(many, heatcli):
+    (many / "bad.png").write_bytes(b"no picture")
+    done = heatcli("fit", "net.onnx", "--images", "bad.png", "--images", "many/1.png", "--preprocess", "unit")
+    assert done.code == 2
+    assert "1 picture left out:\n  bad.png: not a picture" in done.err
+    assert "need many pictures" in done.err
+
+
+def test_one_is_held_out_of_those_that_can_be_read(many, heatcli):
+    """Whichever of the three comes first: with the bad one second nothing would be held out."""
+    (many / "bad.png").write_bytes(b"no picture")
+    two = ("--images", "many/1.png", "--images", "many/2.png")
+    for images in (
+        (*two, "--images", "bad.png"),
+        ("--images", "bad.png", *two),
+        (*two[:2], "--images", "bad.png", *two[2:]),
+    ):
+        done = heatcli("fit", "net.onnx", *images, "--preprocess", "unit", "--epochs", "1", "--overwrite", "--json")
+        assert done.code == 1, done.err
+        assert json.loads(done.out)["layers"][0]["fitted"]
 
 
 def test_what_does_not_fit(many, heatcli):

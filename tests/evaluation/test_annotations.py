@@ -68,6 +68,17 @@ class TestForms:
         assert found.file == PurePosixPath("x/cat.jpg")
         assert found.things == (Thing(None, (0, 1, 2, 3)), Thing(None, (4.5, 5, 6, 7)))
 
+    def test_pictures_without_objects_are_left_out_in_every_form(self, tmp_path: Path) -> None:
+        (found,) = read_boxes(written(tmp_path / "a.json", {"cat.jpg": [[0, 1, 2, 3]], "sky.jpg": []}))
+        assert found.file == PurePosixPath("cat.jpg")
+        items = [{"file": "cat.jpg", "boxes": [[0, 1, 2, 3]]}, {"file": "sky.jpg", "boxes": []}]
+        (found,) = read_boxes(written(tmp_path / "b.json", {"items": items}))
+        assert found.file == PurePosixPath("cat.jpg")
+        written(tmp_path / "voc.xml", VOC)
+        written(tmp_path / "sky.xml", "<annotation><filename>sky.jpg</filename></annotation>")
+        (found,) = read_boxes(tmp_path)
+        assert found.file == PurePosixPath("voc.jpg")
+
     def test_own_json_with_items(self, tmp_path: Path) -> None:
         item = {
             "file": "photos/lion.JPEG",
@@ -104,7 +115,10 @@ class TestRefused:
         [
             ("a.json", "{", "is no JSON"),
             ("a.json", "[1]", "holds no boxes"),
-            ("a.json", {"cat.jpg": []}, "cat.jpg has no list of boxes"),
+            ("a.json", {"cat.jpg": None}, "cat.jpg has no list of boxes"),
+            ("a.json", {"cat.jpg": []}, "holds no boxes"),
+            ("a.json", {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}, "holds no boxes"),
+            ("a.xml", "<annotation><filename>a.jpg</filename></annotation>", "holds no boxes"),
             ("a.json", {"cat.jpg": [1, 2, 3, 4]}, "not made of four numbers"),
             ("a.json", {"cat.jpg": [[1, 2, 3]]}, "not made of four numbers"),
             ("a.json", {"cat.jpg": [[9, 2, 3, 4]]}, "of cat.jpg is empty"),
@@ -133,6 +147,8 @@ class TestRefused:
             read_boxes(tmp_path)
         with pytest.raises(UsageError, match=r"no \.png file"):
             read_masks(tmp_path, ["a.jpg"])
+        with pytest.raises(UsageError, match="no such folder"):
+            read_masks(tmp_path / "none", ["a.jpg"])
 
 
 def said_of(*files: str) -> list[Annotation]:

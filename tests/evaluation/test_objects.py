@@ -90,3 +90,12 @@ def test_which_objects_belong_to_a_class(things, target, found, sure):
 
 def test_without_labels_all_objects_belong():
     assert belonging((CAT, OTHER), class_names(None), 7) == ((CAT, OTHER), True)
+
+
+@pytest.mark.parametrize("box", [(200, 0, 220, 20), (0, 120, 20, 140), (-20, 0, 0, 20), (0, -20, 20, 0)])
+def test_a_box_outside_the_picture_is_refused(box: tuple[float, float, float, float]):
+    placement = place((120, 200), (56, 56), "squash")
+    with pytest.raises(PictureError, match=r"boxes\.json: the box .* lies outside the picture of 200×120 pixels"):
+        masked(Thing(box=box), placement)
+    left, upper, right, lower = box
+    assert masked(Thing(box=(left - 9, upper - 9, right + 9, lower + 9)), placement).any()  # a part of it is inside

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 import heatcli
 from heatcli.errors import UsageError
@@ -93,3 +95,28 @@ def test_both_engines(tmp_path, engine):
 def test_what_is_no_rival_is_refused(explainer, settings, message):
     with pytest.raises(UsageError, match=message):
         explainer.explain(X, **settings)
+
+
+def test_a_network_of_one_class_has_no_rival(tmp_path):
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["z"]),
+        helper.make_node("Relu", ["z"], ["r"]),
+        helper.make_node("ReduceSum", ["r"], ["y"], axes=[1], keepdims=1),
+    ]
+    values = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", [1, 12]), ("y", [1, 1]))
+    )
+    graph = helper.make_graph(
+        nodes,
+        "one",
+        [next(values)],
+        [next(values)],
+        [numpy_helper.from_array(np.ones((12, 5), "float32"), "w")],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8), tmp_path / "one.onnx"
+    )
+    explainer = heatcli.load(tmp_path / "one.onnx", range=(-2, 3))
+    for versus in ("top", 0):
+        with pytest.raises(UsageError, match="the network has one class only, and so no rival"):
+            explainer.explain(X, versus=versus)

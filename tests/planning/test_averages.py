@@ -59,6 +59,24 @@ def test_where_the_path_begins_is_said_and_recorded(explainer, tmp_path):
         unknown.explain(X, method="integrated-gradients", baseline="white")
 
 
+def test_a_baseline_without_a_finite_score_is_refused(explainer, tmp_path):
+    with pytest.raises(UsageError, match=r"--baseline 1e\+300: no input is that large"):
+        explainer.explain(X, method="integrated-gradients", steps=3, baseline=1e300)
+    matrices = [(matrix * 10, bias) for matrix, bias in MATRICES]
+    beyond = heatcli.load(perceptrons.saved(tmp_path / "beyond.onnx", matrices))
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(UsageError, match=r"--baseline 3e\+38: the network's score is not finite there"),
+    ):
+        beyond.explain(X, method="integrated-gradients", steps=3, baseline=3e38)
+
+
+def test_how_strong_the_noise_is_is_said_as_it_is(explainer):
+    for noise, said in ((0.005, "0.5%"), (0.125, "12.5%"), (2.0, "200%")):
+        found = explainer.explain(X, method="smoothgrad", noise=noise)
+        assert f"25 copies with noise of {said} of the input's range" in found.notes[0]
+
+
 def test_smoothgrad_is_the_mean_over_copies(explainer):
     found = explainer.explain(X, target=1, method="smoothgrad", steps=6, noise=0.3, seed=4)
     noise = np.random.default_rng(4).standard_normal((6, 1, 12))[:, 0]

@@ -82,6 +82,17 @@ def test_no_root_is_reported(tmp_path):
         explainer.explain(np.array([1, 1], "float32"), target=0, method="simple-taylor")
 
 
+def test_what_is_advised_fits_what_ended_the_search(tmp_path):
+    explainer = rectified(tmp_path, np.array([0.1, 0.1]), 1.0, range=(0, 1))
+    x = np.array([1, 1], "float32")
+    with pytest.raises(HeatcliError, match=r"in 2 rounds.* no way leads farther down, so try another method"):
+        explainer.explain(x, target=0, method="simple-taylor")
+    with pytest.raises(HeatcliError, match=r"in 1 round:.* try more --steps"):
+        explainer.explain(x, target=0, method="simple-taylor", steps=1)
+    with pytest.raises(HeatcliError, match=r"in 1 round:.* try a longer --time-limit"):
+        explainer.explain(x, target=0, method="simple-taylor", time_limit=1e-9)
+
+
 def test_time_is_bounded(tmp_path):
     matrices = perceptrons.drawn(5, 30, 40, 20, 5)
     explainer = heatcli.load(perceptrons.saved(tmp_path / "m.onnx", matrices), range=(-1, 1))
