@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ def _run(arguments: Sequence[str]) -> int:
 
     from heatcli.cli.app import app
 
+    # OpenBLAS reads beside small matrices and now and then reports what it found there; results are checked
+    warnings.filterwarnings("ignore", "invalid value encountered in (matmul|dot)", RuntimeWarning)
     # whichever click typer works with, its own copy or the package, is found through the one error it exports
     click_error: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
     try:

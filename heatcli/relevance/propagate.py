@@ -203,8 +203,12 @@ class Propagator:
         """Keep the assignment; nothing is computed yet."""
         self.assignment, self.network = assignment, assignment.network
         self.kernels = ArrayKernels(self.network.shapes, dtype, batched=batched(self.network))
-        gradient = GRADIENT in assignment.rules.values()  # a slope can be ∞ both ways before a rectifier stops it
-        self._silent: dict[str, Any] = dict.fromkeys(("invalid", "divide", "over"), "ignore") if gradient else {}
+        # A product of finite matrices can report an invalid value that its kernel read beside them; what arrives is
+        # checked. A slope can be ∞ both ways before a rectifier stops it.
+        gradient = GRADIENT in assignment.rules.values()
+        self._silent: dict[str, Any] = dict.fromkeys(
+            ("invalid", "divide", "over") if gradient else ("invalid",), "ignore"
+        )
 
     def denominators(self) -> tuple[Graph, dict[str, str]]:
         """Write what is worth computing beside the forward pass: denominators.
