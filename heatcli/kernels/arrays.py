@@ -56,13 +56,16 @@ class ArrayKernels:
 
     def divide(self, r: Array | Product, z: Array, epsilon: float, *, lossless: bool = False) -> Quotient:
         if epsilon:
-            z = z + np.copysign(z.dtype.type(epsilon), z + z.dtype.type(0))  # −0 + 0 is 0
+            stabilised = z + z.dtype.type(0)  # −0 + 0 is 0
+            np.copysign(z.dtype.type(epsilon), stabilised, out=stabilised)
+            z = np.add(stabilised, z, out=stabilised)
+        sure = lossless or epsilon > SMALLEST  # no stabilised denominator is zero
         s = np.empty(r.shape, self.dtype)
         left: Array | None = None
         for part in pieces(s):
             above = np.multiply(r.a[part], r.c[part], out=s[part]) if isinstance(r, Product) else r[part]
             beneath = z[part]
-            nothing = None if lossless or beneath.min() > SMALLEST else np.abs(beneath) <= SMALLEST
+            nothing = None if sure or beneath.min() > SMALLEST else np.abs(beneath) <= SMALLEST
             if nothing is None or not nothing.any():
                 np.divide(above, beneath, out=s[part])
                 continue
