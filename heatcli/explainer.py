@@ -24,7 +24,7 @@ from heatcli.network.layers import Network
 from heatcli.pictures.layouts import form_of
 from heatcli.pictures.preprocessing import Preprocessing
 from heatcli.planning import ENGINES, LayerPlan, Plan, plan, steps
-from heatcli.planning.against import against, itself, rivals
+from heatcli.planning.against import itself, rivals, sorted_out
 from heatcli.planning.layerwise import rules_for
 from heatcli.planning.occlusion import Windows, windows_on
 from heatcli.planning.plan import nothing
@@ -164,17 +164,8 @@ class Explainer:
         kept: list[dict[str, Array]] | None = [] if layers else None
         walked = settled.walk(activations, prepared.x, walking, kept, advance)
         seconds["relevance"] = (time.perf_counter() - begun) / len(indices)
-        by_class = {entry.index: place for place, entry in enumerate(walking)}
         explanations = []
-        for index in indices:
-            place = by_class[index]
-            entry, found, layer_by_layer = walking[place], walked[place], None if kept is None else kept[place]
-            opponent = walking[by_class[opposed[index]]] if opposed else None
-            if opponent is not None:
-                found = against(found, walked[by_class[opponent.index]])
-                if kept is not None and layer_by_layer is not None:
-                    others = kept[by_class[opponent.index]]
-                    layer_by_layer = {name: value - others[name] for name, value in layer_by_layer.items()}
+        for entry, found, layer_by_layer, opponent in sorted_out(indices, opposed, walking, walked, kept):
             explanations.append(
                 Explanation(
                     relevance=self._without_batch(found.relevance),

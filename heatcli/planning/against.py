@@ -6,12 +6,14 @@ left says why it is the one and not the other. Both accounts are kept, and so is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from heatcli.errors import PictureError
+from heatcli.explanation import ClassScore
 from heatcli.planning.plan import Walked
 from heatcli.relevance.ledger import Ledger, LedgerRow
 
@@ -34,6 +36,40 @@ def rivals(explained: Sequence[int], named: int, scores: Array) -> dict[int, int
 def itself(index: int) -> str:
     """Return what is said of a class that is its own rival."""
     return f"class {index} cannot be set against itself; name another one with --versus, or --versus top"
+
+
+class Found(NamedTuple):
+    """What was found of a class: ``layers`` by name where they were kept, its ``rival`` where it has one."""
+
+    explained: ClassScore
+    walked: Walked
+    layers: dict[str, Array] | None
+    rival: ClassScore | None = None
+
+
+def sorted_out(
+    indices: Sequence[int],
+    opposed: Mapping[int, int],
+    walking: Sequence[ClassScore],
+    walked: Sequence[Walked],
+    kept: Sequence[dict[str, Array]] | None,
+) -> list[Found]:
+    """Return what was found of the classes ``indices``, each less its rival where it is ``opposed`` to one.
+
+    ``walking`` are the classes that went down, rivals among them; ``walked`` and ``kept`` are what came of each.
+    """
+    found = {
+        entry.index: Found(entry, walked[place], None if kept is None else kept[place])
+        for place, entry in enumerate(walking)
+    }
+    return [_less(found[index], found[opposed[index]]) if index in opposed else found[index] for index in indices]
+
+
+def _less(one: Found, other: Found) -> Found:
+    layers = None
+    if one.layers is not None and other.layers is not None:
+        layers = {name: value - other.layers[name] for name, value in one.layers.items()}
+    return Found(one.explained, against(one.walked, other.walked), layers, other.explained)
 
 
 def against(one: Walked, other: Walked) -> Walked:

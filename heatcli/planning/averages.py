@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ INCOMPLETE = 0.05
 """From which share of f(x) − f(x̄) on integrated gradients that miss it carry a warning."""
 
 
-class Averaging:
+class Averaging(ABC):
     """The mean gradient over ``points`` that a method draws for an input; subclasses say which, and what is made of it.
 
     ``gradient`` is the plan that walks at each of them.
@@ -40,13 +41,13 @@ class Averaging:
         """Run the network on ``x`` itself; return class scores and output by name."""
         return self.gradient.forward(x, wanted)
 
+    @abstractmethod
     def points(self, x: Array) -> Iterator[Array]:
         """Yield the inputs that the gradient is asked at, of the shape of ``x``, in floating point."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self, x: Array, mean: Array) -> Array:
         """Return the relevance of ``x`` from the ``mean`` gradient, float64."""
-        raise NotImplementedError
 
     def doubts(self, x: Array, entry: ClassScore, relevance: Array) -> tuple[str, ...]:  # noqa: ARG002
         """Return what speaks against trusting the map."""

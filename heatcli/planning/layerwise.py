@@ -69,6 +69,9 @@ class LayerPlan:
                 raise UsageError(f"the rule zB cannot be used: {why}")
             self.warnings = (f"w2 instead of zB on the first layer: {why}",)
             rules = rules_for(network, choice, bounded=False)
+        rectifier = choice.composite.rectifier
+        if choice.method.way == "walk" and rectifier is not None and rectifier not in rules.values():
+            self.warnings = (f"nothing in this network rectifies: here {choice.method.name} is the plain gradient",)
         pushed: dict[str, Bounds] = {}
         if bounds is not None and inputs is not None and any(rule.needs_range for rule in rules.values()):
             pushed = push(network, bounds, inputs, threads)
@@ -140,10 +143,12 @@ class LayerPlan:
         walked = self._propagator.run(values, [entry.index for entry in explained], put_in, kept=kept)
         found = []
         for entry, begun, (relevance, ledger) in zip(explained, starts, walked, strict=True):
-            relevance = self.method.finish(relevance, x.astype(relevance.dtype))
+            with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is judged below
+                relevance = self.method.finish(relevance, x.astype(relevance.dtype))
+                pixels = float(relevance.sum())
             account = replace(ledger, score=entry.score)
             if not self.conserves:
-                account = Ledger(entry.score, begun, pixels=float(relevance.sum()))
+                account = Ledger(entry.score, begun, pixels=pixels)
             found.append(self.judge(relevance, account))
         return found
 

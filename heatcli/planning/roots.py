@@ -109,7 +109,9 @@ class SimpleTaylor:
             )
         relevance = (search.gradient * (x - search.root.astype(np.float64))).astype(np.float32)
         ledger = Ledger(entry.score, entry.score, pixels=float(relevance.sum(dtype=np.float64)))
-        return Walked(relevance, ledger, self.gradient.warnings, root=search.root)
+        late = "the time was up before the search was; a longer --time-limit may find a nearer root"
+        warnings = (*self.gradient.warnings, *((late,) if search.late else ()))
+        return Walked(relevance, ledger, warnings, root=search.root)
 
     def _remedy(self, search: Search) -> str:
         """Return what may help where ``search`` found no root: it ran out of time, of rounds, or of ways down."""

@@ -201,9 +201,8 @@ def _(layer: Activation, rule: Rule, r: Tensor, context: Context) -> Outcome:
                 axes = tuple(range(1, len(context.shape(layer.name))))
                 slope = smooth(x, slope, context.kernels.mean(np.abs(x), axes))
             something = np.logical_not(np.logical_or(np.equal(r, 0), np.equal(slope, 0)))
-            r = context.kernels.kept(r, something) * context.kernels.kept(
-                slope, something
-            )  # ∞ times nothing is nothing
+            kept = context.kernels.kept  # ∞ times nothing is nothing
+            r = kept(r, something) * kept(slope, something)
     shape = context.shape(layer.inputs[0])
     return Outcome([r if shape == context.shape(layer.name) else context.kernels.unbroadcast(whole(r), shape)])
 

@@ -265,12 +265,12 @@ class Propagator:
             layers: dict[str, Array] | None = None if kept is None else {}
             with np.errstate(**self._silent):
                 relevance, rows = walk.run(top, layers)
-            for place in range(len(chosen)):
-                part = slice(place, place + 1) if self.kernels.batched else slice(None)
-                whole = np.broadcast_to(relevance, (max(len(chosen), len(relevance)), *relevance.shape[1:]))[part]
-                found.append((whole, self._ledger(place, float(put_in[place]), whole, rows)))
-                if kept is not None and layers is not None:
-                    kept.append({name: value[part] for name, value in layers.items()})
+                for place in range(len(chosen)):
+                    part = slice(place, place + 1) if self.kernels.batched else slice(None)
+                    whole = np.broadcast_to(relevance, (max(len(chosen), len(relevance)), *relevance.shape[1:]))[part]
+                    found.append((whole, self._ledger(place, float(put_in[place]), whole, rows)))
+                    if kept is not None and layers is not None:
+                        kept.append({name: value[part] for name, value in layers.items()})
         return found
 
     def _ledger(self, place: int, start: float, relevance: Array, rows: Sequence[Row]) -> Ledger:

@@ -11,6 +11,7 @@ import heatcli
 from heatcli.errors import HeatcliError, UsageError
 from heatcli.planning.layerwise import doubts
 from heatcli.relevance.ledger import Ledger
+from tests.planning import perceptrons
 
 
 @pytest.fixture
@@ -68,6 +69,27 @@ def test_an_account_is_kept_only_where_everything_conserves(explainer, x):
     assert ledger.biases is ledger.constants is ledger.lost is ledger.error is None
     assert ledger.start == ledger.score
     assert explainer.explain(x).ledger.error is not None
+
+
+@pytest.mark.parametrize("method", ["deconvnet", "guided-backprop"])
+def test_where_nothing_rectifies_it_is_said_that_the_map_is_the_gradient(tmp_path, method):
+    row = np.linspace(-1, 1, 12, dtype="float32")
+    path = perceptrons.saved(tmp_path / "m.onnx", perceptrons.drawn(0, 12, 9, 4))
+    assert not heatcli.load(path).explain(row, method=method).warnings
+    model = onnx.load(path)
+    (rectifier,) = (node for node in model.graph.node if node.op_type == "Relu")
+    rectifier.op_type = "Tanh"
+    onnx.save(model, tmp_path / "tanh.onnx")
+    smooth = heatcli.load(tmp_path / "tanh.onnx")
+    found = smooth.explain(row, method=method)
+    assert found.warnings == (f"nothing in this network rectifies: here {method} is the plain gradient",)
+    np.testing.assert_array_equal(found.relevance, smooth.explain(row, method="gradient").relevance)
+
+
+def test_a_slope_that_nothing_stops_is_an_error_and_no_warning_of_numpy(explainer, x):
+    """A square root is infinitely steep at zero; deconvnet sends that on where a rectifier's slope would stop it."""
+    with pytest.raises(HeatcliError, match="the relevance is not finite; try another method"):
+        explainer.explain(x, method="deconvnet")
 
 
 def test_start_of_gradient_methods_is_the_score(explainer, x):

@@ -97,7 +97,7 @@ def test_time_is_bounded(tmp_path):
     matrices = perceptrons.drawn(5, 30, 40, 20, 5)
     explainer = heatcli.load(perceptrons.saved(tmp_path / "m.onnx", matrices), range=(-1, 1))
     rounds = [0]
-    explainer.explain_targets(
+    (found,) = explainer.explain_targets(
         np.ones(30, "float32"),
         method="simple-taylor",
         steps=1000,
@@ -105,6 +105,8 @@ def test_time_is_bounded(tmp_path):
         advance=lambda: rounds.__setitem__(0, rounds[0] + 1),
     )
     assert rounds == [1]
+    assert found.warnings == ("the time was up before the search was; a longer --time-limit may find a nearer root",)
+    assert not explainer.explain(np.ones(30, "float32"), method="simple-taylor").warnings
 
 
 def test_without_evidence_the_map_is_empty(tmp_path):
