@@ -55,16 +55,16 @@ class ArrayKernels:
         return np.zeros(shape, self.dtype)
 
     def divide(self, r: Array | Product, z: Array, epsilon: float, *, lossless: bool = False) -> Quotient:
+        added: Array | None = None
         if epsilon:
-            stabilised = z + z.dtype.type(0)  # −0 + 0 is 0
-            np.copysign(z.dtype.type(epsilon), stabilised, out=stabilised)
-            z = np.add(stabilised, z, out=stabilised)
+            added = z + z.dtype.type(0)  # −0 + 0 is 0
+            np.copysign(z.dtype.type(epsilon), added, out=added)
         sure = lossless or epsilon > SMALLEST  # no stabilised denominator is zero
         s = np.empty(r.shape, self.dtype)
         left: Array | None = None
         for part in pieces(s):
             above = np.multiply(r.a[part], r.c[part], out=s[part]) if isinstance(r, Product) else r[part]
-            beneath = z[part]
+            beneath = z[part] if added is None else z[part] + added[part]
             nothing = None if sure or beneath.min() > SMALLEST else np.abs(beneath) <= SMALLEST
             if nothing is None or not nothing.any():
                 np.divide(above, beneath, out=s[part])
@@ -74,7 +74,7 @@ class ArrayKernels:
                 left = np.zeros_like(s) if left is None else left
                 left[part] = missed
             s[part] = np.divide(above, beneath, out=np.zeros_like(s[part]), where=~nothing)
-        return Quotient(s, left, z)
+        return Quotient(s, left, added)
 
     def kept(self, r: Array, condition: Array) -> Array:
         """Choose by bits: choosing by ``where`` takes six times as long where the condition has no pattern."""

@@ -59,12 +59,12 @@ def whole(r: Tensor) -> Tensor:
 class Quotient(NamedTuple):
     """``s`` = R / (z + ε sign z), zero where z is zero; ``left`` the R that found z zero, None where there is none.
 
-    ``stabilised`` is z + ε sign z.
+    ``added`` is ε sign z, which held the denominator away from zero, None where ε is 0.
     """
 
     s: Tensor
     left: Tensor | None
-    stabilised: Tensor
+    added: Tensor | None
 
 
 class LinearMap(Protocol):

@@ -77,6 +77,7 @@ def _move(x: Array, y: Array, r: Array, moved: Array, axes: Sequence[_Axis]) -> 
     bits = np.dtype(f"i{r.dtype.itemsize}")
     open_, won = np.ones(left.size, bool), np.empty(left.size, bool)
     mask, share, source = np.empty(left.size, bits), np.empty(left.size, r.dtype), left.reshape(-1).view(bits)
+    begun = set[tuple[int, ...]]()
     for place in itertools.product(*(range(axis.kernel) for axis in axes)):
         steps = [divmod(p * axis.dilation, axis.stride) for p, axis in zip(place, axes, strict=True)]
         plane = tuple(rest for _, rest in steps)
@@ -86,8 +87,12 @@ def _move(x: Array, y: Array, r: Array, moved: Array, axes: Sequence[_Axis]) -> 
         won[:until] &= open_[:until]
         open_[:until] ^= won[:until]
         np.copyto(mask[:until], np.negative(won[:until].view(np.int8)))  # all bits set, or none
-        np.bitwise_and(source[:until], mask[:until], out=share.view(bits)[:until])
-        sums[plane][shift:] += share[:until]
+        if shift == 0 and plane not in begun:  # as in windows that do not overlap, where every plane has one place
+            np.bitwise_and(source, mask, out=sums[plane].view(bits))
+        else:
+            np.bitwise_and(source[:until], mask[:until], out=share.view(bits)[:until])
+            sums[plane][shift:] += share[:until]
+        begun.add(plane)
     for plane, met in zip(planes, meetings, strict=True):
         there = within(tuple(there for _, there in met))
         moved[within(tuple(here for here, _ in met))] = sums[plane].reshape(-1, *lengths)[there]

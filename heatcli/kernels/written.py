@@ -98,9 +98,11 @@ class GraphKernels(GraphTensors):
 
     def divide(self, r: Tensor, z: Tensor, epsilon: float, *, lossless: bool = False) -> Quotient:
         if lossless:
-            return Quotient(_divided(r, z), None, z)
+            return Quotient(_divided(r, z), None, None)
+        added: Tensor | None = None
         if epsilon:
-            z = z + np.where(z >= 0.0, epsilon, -epsilon)
+            added = np.where(z >= 0.0, epsilon, -epsilon)
+            z = z + added
         nothing = (np.abs(z) <= SMALLEST) * 1.0  # choosing by condition is slow in onnxruntime, products are not
         if isinstance(r, Product):
             missed = Product(r.a * nothing, r.c)
@@ -108,7 +110,7 @@ class GraphKernels(GraphTensors):
         else:
             missed = r * nothing
             r = r - missed
-        return Quotient(_divided(r, z + nothing), whole(missed), z)
+        return Quotient(_divided(r, z + nothing), whole(missed), added)
 
     def kept(self, r: Tensor, condition: Tensor) -> Tensor:
         return np.where(condition, r, 0.0)

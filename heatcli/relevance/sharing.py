@@ -134,9 +134,9 @@ def _share(layer: Layer, share: Share, r: Tensor, context: Context, z: Tensor | 
     if z is None:
         outcome.lost = outcome.lost + kernels.total(r)
         return
-    s, left, stabilised = kernels.divide(r, z, share.epsilon, lossless=context.lossless(layer))
-    if share.epsilon:
-        outcome.lost = outcome.lost + kernels.total(Product(stabilised - z, s))
+    s, left, added = kernels.divide(r, z, share.epsilon, lossless=context.lossless(layer))
+    if added is not None:
+        outcome.lost = outcome.lost + kernels.total(Product(added, s))
     c = _bias(layer, share, context)
     if c is not None:
         outcome.biases = outcome.biases + kernels.total_product(s, c)
