@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from heatcli.batch.sources import PICTURE_SUFFIXES, TENSOR_SUFFIXES, Item, Sources
+from heatcli.batch.items import TENSOR_SUFFIXES, Item
+from heatcli.batch.sources import PICTURE_SUFFIXES, Sources
 from heatcli.errors import UsageError
 
 STDOUT = "-"

@@ -19,6 +19,8 @@ SCHEMA = 1
 LEDGER = ("score", "start", "pixels", "biases", "constants", "lost", "error")
 TENSOR = {"source": "tensor"}
 """What is recorded as the preprocessing of an input that was given as the network takes it."""
+BORDER = 20
+"""The border takes this part of each side."""
 SECONDS = ("read", "forward", "relevance", "write")
 
 Record = dict[str, Any]
@@ -169,7 +171,7 @@ def _class(entry: ClassScore) -> Record:
 
 
 def _relevance(explanation: Explanation) -> Record:
-    """Return minimum, maximum and the share of negative relevance in all of it by size (0 for an empty map)."""
+    """Return minimum, maximum, and shares of all relevance by size (0 for an empty map): negative, at the border."""
     relevance = explanation.relevance.astype("float64")
     total = float(abs(relevance).sum())
     negative = float(abs(relevance[relevance < 0]).sum())
@@ -177,7 +179,21 @@ def _relevance(explanation: Explanation) -> Record:
         "min": float(relevance.min()),
         "max": float(relevance.max()),
         "negative_share": negative / total if total else 0.0,
+        "border_share": _border_share(explanation.heatmap),
     }
+
+
+def _border_share(heatmap: Any) -> float | None:
+    """Return which share of |R| lies in the outer twentieth of each side; None where the map (H, W) is no picture.
+
+    Relevance that is spread evenly has 0.19 there.
+    """
+    if heatmap.ndim != 2:
+        return None
+    sizes = abs(heatmap.astype("float64"))
+    down, across = (max(1, round(side / BORDER)) for side in sizes.shape)
+    total = float(sizes.sum())
+    return 1 - float(sizes[down:-down, across:-across].sum()) / total if total else 0.0
 
 
 def plain(value: Any) -> Any:

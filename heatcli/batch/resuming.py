@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from heatcli.batch.items import Item
 from heatcli.batch.records import Record
-from heatcli.batch.sources import Item
 
 
 def split(

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from heatcli.batch.items import STDIN, TENSOR_SUFFIXES, Item
 from heatcli.errors import UsageError
 
-STDIN = "-"
 PICTURE_SUFFIXES = frozenset(
     f".{name}"
     for name in (
@@ -20,30 +20,11 @@ PICTURE_SUFFIXES = frozenset(
     )
 )
 """What counts as a picture when a folder is searched; a file that is named outright is always tried."""
-TENSOR_SUFFIXES = frozenset([".npy"])
 OWN_OUTPUTS = (".heatmap.png", ".heatmap.npy", ".heatmap.npz", ".heatmap.root.png", ".heatmap.root.npy")
 
 
 Found = tuple[Path, str | None]
 """A path, and why it cannot be read where that is known."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One input: ``name`` as it is reported, ``path`` (None for stdin), ``relative`` place below the output folder.
-
-    ``problem`` says why it cannot be read, where that is known before: a folder that cannot be searched.
-    """
-
-    name: str
-    path: Path | None
-    relative: Path
-    problem: str | None = None
-
-    @property
-    def is_tensor(self) -> bool:
-        """Whether the file holds a network input as an array instead of a picture."""
-        return self.relative.suffix.lower() in TENSOR_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -76,20 +57,20 @@ def expand(inputs: Sequence[str]) -> Sources:
     for text in inputs:
         path = Path(text)
         if text == STDIN:
-            items.append(Item(STDIN, None, Path("stdin")))
+            items.append(Item(STDIN, None, "stdin"))
         elif os.path.isdir(text):  # noqa: PTH112 - pathlib raises where a folder above is closed to us
             folders.append(path)
             _keep(_below(path), path, items, skipped, f"folder {text}")
         elif glob.has_magic(text) and not os.path.lexists(path):
             base, before = _fixed_part(text), len(items)
             _keep(_matches(text, others), base, items, skipped, f"pattern {text}")
-            if any(item.relative.parent != Path() for item in items[before:]):
+            if any(item.relative.parent.parts for item in items[before:]):
                 folders.append(base)
         elif is_own_output(path):
             skipped.append(path)
         else:
-            items.append(Item(text, path, Path(path.name)))
-    if sum(item.path is None for item in items) > 1:
+            items.append(Item(text, text, path.name))
+    if sum(item.is_stdin for item in items) > 1:
         raise UsageError("- (stdin) was given more than once; it holds one picture")
     if not items:
         raise UsageError(
@@ -119,7 +100,8 @@ def _keep(found: Iterable[Found], base: Path, items: list[Item], skipped: list[P
         if is_own_output(path):
             skipped.append(path)
         else:
-            items.append(Item(str(path), path, path.relative_to(base), problem))
+            name = str(path)
+            items.append(Item(name, name, path.relative_to(base).as_posix(), problem))
     if len(items) == items_before:
         only = "only heatmaps that heatcli wrote" if len(skipped) > skipped_before else "no pictures"
         raise UsageError(f"{what}: {only} there; pictures end in {' '.join(sorted(PICTURE_SUFFIXES))} or .npy")
@@ -179,5 +161,5 @@ def _fixed_part(pattern: str) -> Path:
 
 def _without_repeats(items: Iterable[Item]) -> tuple[Item, ...]:
     """Drop the second mention of one file for one place, such as a file that two patterns match."""
-    unique = {(None if item.path is None else item.path.absolute(), item.relative): item for item in reversed([*items])}
+    unique = {(item.path and item.path.absolute(), item.below): item for item in reversed([*items])}
     return tuple(reversed(unique.values()))

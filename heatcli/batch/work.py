@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heatcli.batch import records, runner
+from heatcli.batch.items import Item
 from heatcli.batch.outputs import Plan
 from heatcli.batch.runner import Outcome
-from heatcli.batch.sources import Item
 from heatcli.batch.writing import save_npy, save_npz, save_root
-from heatcli.errors import HeatcliError, PictureError, UsageError
+from heatcli.errors import HeatcliError, UsageError
 from heatcli.settings import Settings
 
 if TYPE_CHECKING:
@@ -101,11 +100,8 @@ class Work:
 
     def explain(self, item: Item) -> list[Explanation]:
         """Return one explanation a target; raises PictureError where the item cannot be read."""
-        if item.problem:
-            raise PictureError(f"{item.name}: {item.problem}")
-        picture = stdin_bytes() if item.path is None else item.path
         return self.explainer.explain_targets(
-            picture,
+            item.picture(),
             targets=self.targets,
             versus=self.versus,
             layers=self.layers,
@@ -206,11 +202,3 @@ class _Kept:
     file: Path
     largest: float
     pictured: bool
-
-
-def stdin_bytes() -> bytes:
-    """Return what stdin holds: the bytes of a picture or of an .npy tensor."""
-    content = sys.stdin.buffer.read()
-    if not content:
-        raise PictureError("stdin is empty; pipe a picture into heatcli")
-    return content

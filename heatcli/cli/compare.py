@@ -19,7 +19,7 @@ from heatcli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from heatcli.batch.sources import Item
+    from heatcli.batch.items import Item
 
 DEFAULT = "comparison.png"
 SCALES = ("per-method", "per-image")
@@ -212,7 +212,7 @@ def _output(text: str) -> Path | None:
 
 def _check_stdio(items: Sequence[Item], path: Path | None, *, zoomed: bool, json: bool) -> None:
     """Raise UsageError where stdin or stdout is asked to be two things, or binary data would go to a terminal."""
-    if any(item.path is None for item in items) and sys.stdin.isatty():
+    if any(item.is_stdin for item in items) and sys.stdin.isatty():
         raise UsageError("- reads a picture from stdin, which is this terminal; pipe one in: cat cat.jpg | heatcli …")
     if path is not None:
         return

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rich.text import Text
 
 from heatcli.batch import records
-from heatcli.batch.work import stdin_bytes
-from heatcli.cli import report
+from heatcli.cli import telling
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, number, shorten, shorten_middle
 from heatcli.errors import HeatcliError, PictureError
@@ -23,7 +22,8 @@ from heatcli.errors import HeatcliError, PictureError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from heatcli.batch.sources import Item, Sources
+    from heatcli.batch.items import Item
+    from heatcli.batch.sources import Sources
     from heatcli.comparing import Cell, Comparison
     from heatcli.explanation import Explanation
     from heatcli.pictures.sheet import Sheet
@@ -88,7 +88,7 @@ def over(
     run = _Run(found, asked, looks, path, json=json, quiet=quiet, verbose=verbose, debug=debug)
     run.comparison = comparison = Comparison(
         explainer,
-        [stdin_bytes() if item.path is None else item.path for item in run.items],
+        [item.picture() if item.path is None else item.path for item in run.items],
         asked.methods,
         names=[clean(item.relative.name) for item in run.items],
         target=asked.target,
@@ -133,17 +133,17 @@ class _Run:
         self.said: set[str] = set()
 
     def all(self, enlarged: Path | None, region: tuple[int, int, int, int] | None) -> int:
-        report.left_out(self.found, self.console)
+        telling.left_out(self.found, self.console)
         explainer = self.comparison.explainer
         pictured = any(not item.is_tensor for item in self.items)
-        report.assumed(explainer.notes if pictured else report.for_tensors(explainer.notes), self.console)
-        report.takers(self.asked.given(), self.comparison.settings, self.console)
+        telling.assumed(explainer.notes if pictured else telling.for_tensors(explainer.notes), self.console)
+        telling.takers(self.asked.given(), self.comparison.settings, self.console)
         with self._bar(self.comparison.steps) as advance:
             for cell in self.comparison.run(advance):
                 self._take(cell)
         for place in sorted(self.pictures):
             self.console.print(self.pictures[place], no_wrap=True, crop=False)
-        for warning, times in self.warnings.most_common(report.LISTED):
+        for warning, times in self.warnings.most_common(telling.LISTED):
             repeated = f" ({times:,} cells)" if times > 1 else ""
             self.console.print(Text.assemble(("Warning: ", "yellow"), clean(warning), repeated), soft_wrap=True)
         if self.pictures:
@@ -152,7 +152,7 @@ class _Run:
             for place in range(len(self.items)):
                 for method in self.comparison.methods:
                     emit(records.line(self.records[place, method]), self.console)
-        report.failures(self.failed, self.errors, what="cell" if self.cells_failed else "input")
+        telling.failures(self.failed, self.errors, what="cell" if self.cells_failed else "input")
         return 1 if self.failed else 0
 
     def _bar(self, total: int) -> AbstractContextManager[Callable[[], None]]:
@@ -171,13 +171,13 @@ class _Run:
         explanation = cell.explanation
         new = [note for note in explanation.notes if note not in self.said]
         self.said.update(new)
-        report.assumed(new, self.console)
+        telling.assumed(new, self.console)
         self.warnings.update(f"{cell.method}: {warning}" for warning in explanation.warnings)
         if cell.place not in self.pictures:
             self.pictures[cell.place] = _in_a_line(item, explanation)
         if self.verbose:
             seconds = sum(explanation.seconds.values())
-            line = f"{clean(_name(item))}, {cell.method}: {report.account(explanation)}; {seconds:.2f} s"
+            line = f"{clean(item.called)}, {cell.method}: {telling.account(explanation)}; {seconds:.2f} s"
             self.console.print(Text(line), soft_wrap=True)
         if self.json:
             self.records[cell.place, cell.method] = records.record(
@@ -194,7 +194,7 @@ class _Run:
         message = str(error) or type(error).__name__
         if not isinstance(error, HeatcliError):
             message = f"unexpected {type(error).__name__}: {message}"
-        message = message if _name(item) in message else f"{_name(item)}: {message}"
+        message = message if item.called in message else f"{item.called}: {message}"
         unread = cell.place not in self.pictures and isinstance(error, PictureError)
         self.cells_failed |= not unread
         self.failed.append(f"{message}; it has no row" if unread else f"{cell.method}: {message}")
@@ -256,10 +256,6 @@ def _save(sheet: Sheet, target: Path | io.BytesIO) -> None:
     save_png(sheet.draw(), target)
 
 
-def _name(item: Item) -> str:
-    return "stdin" if item.path is None else item.name
-
-
 def _in_a_line(item: Item, explanation: Explanation) -> Text:
     """Return a picture, its class, probability and score in one line."""
     label = clean(explanation.label or "")
@@ -267,7 +263,7 @@ def _in_a_line(item: Item, explanation: Explanation) -> Text:
     words: Sequence[str] = (
         f"{shorten_middle(clean(item.relative.name), NAME):{NAME}}",
         f"{shorten(name, LABEL):{LABEL}}",
-        f"{report.percent(explanation.probability):>7}",
+        f"{telling.percent(explanation.probability):>7}",
         f"{number(explanation.score):>7}",
     )
     return Text(" ".join(words))

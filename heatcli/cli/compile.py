@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from heatcli.batch.records import json_text
-from heatcli.cli import options, report, values
+from heatcli.cli import options, telling, values
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.fetching import offer
 from heatcli.cli.text import clean
@@ -80,7 +80,7 @@ def compile_(
     if path.exists() and path.samefile(explainer.model.path):
         raise UsageError(f"{path}: is the model itself; --output needs the name of another file")
     console = stderr_console(quiet=quiet)
-    report.assumed(explainer.notes, console)
+    telling.assumed(explainer.notes, console)
     written = explainer.compile(
         path,
         method=method,

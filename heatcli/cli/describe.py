@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from heatcli.batch.records import json_text
-from heatcli.cli import options, report, values
+from heatcli.cli import options, telling, values
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, count, shorten
 from heatcli.errors import HeatcliError, UsageError
@@ -222,7 +222,7 @@ def _present(explainer: Explainer, console: Console, *, labels: str | None, acti
         _say(console, f"Probabilities: {explainer.activation} of the logits ({whence})")
     elif activation:
         _say(console, "Probabilities: the network's own; --activation changes nothing here")
-    report.assumed(explainer.notes, console)
+    telling.assumed(explainer.notes, console)
 
 
 def _labels_from(explainer: Explainer, given: str | None) -> str:

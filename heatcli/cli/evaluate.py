@@ -151,7 +151,7 @@ def evaluate(
 ) -> int:
     """Measure whether heatmaps are true: do they add up, find what matters, lie on the object."""
     found = _without_masks(sources.expand(inputs), masks)
-    if any(item.path is None for item in found.items) and sys.stdin.isatty():
+    if any(item.is_stdin for item in found.items) and sys.stdin.isatty():
         raise UsageError("- reads a picture from stdin, which is this terminal; pipe one in: cat cat.jpg | heatcli …")
     classes = tuple(target or ("top",))
     if len(classes) > 1:

@@ -159,7 +159,7 @@ def _several(targets: Sequence[str]) -> bool:
 
 def _check_stdio(found: Sources, plan: Plan, *, saved: bool, json: bool) -> None:
     """Raise UsageError where stdin or stdout is asked to be two things, or binary data would go to a terminal."""
-    if any(item.path is None for item in found.items) and sys.stdin.isatty():
+    if any(item.is_stdin for item in found.items) and sys.stdin.isatty():
         raise UsageError("- reads a picture from stdin, which is this terminal; pipe one in: cat cat.jpg | heatcli …")
     if not plan.to_stdout:
         return

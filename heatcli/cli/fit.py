@@ -15,8 +15,9 @@ import typer
 from rich.text import Text
 
 from heatcli.batch import sources
+from heatcli.batch.items import STDIN
 from heatcli.batch.records import json_text, plain
-from heatcli.cli import options, report, values
+from heatcli.cli import options, telling, values
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.fetching import offer
 from heatcli.cli.text import clean, count, shorten, shorten_middle
@@ -150,7 +151,7 @@ def fit(
     job = Job(explainer, files, output=output, targets=targets, budget=budget, overwrite=overwrite)
     console = stderr_console(quiet=quiet)
     tensors = all(path.suffix.lower() == ".npy" for path in files)
-    report.assumed(report.for_tensors(explainer.notes) if tensors else explainer.notes, console)
+    telling.assumed(telling.for_tensors(explainer.notes) if tensors else explainer.notes, console)
     failed = job.fitter.failed
     try:
         _fit(job, console, verbose=verbose)
@@ -165,7 +166,7 @@ def fit(
 
 def _files(images: Sequence[str]) -> list[Path]:
     """Return the pictures that are named, those of folders and globs included."""
-    if sources.STDIN in images:
+    if STDIN in images:
         raise UsageError("--images -: pictures are gone through several times; give a folder or files")
     items = sources.expand(images).items
     for item in items:

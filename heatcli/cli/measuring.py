@@ -12,8 +12,7 @@ from rich.text import Text
 
 from heatcli.batch.records import json_text, plain
 from heatcli.batch.versions import versions
-from heatcli.batch.work import stdin_bytes
-from heatcli.cli import findings, report
+from heatcli.cli import findings, telling
 from heatcli.cli.console import UNBROKEN, emit, stderr_console, stdout_console
 from heatcli.cli.text import clean, count, number
 from heatcli.errors import HeatcliError, UsageError
@@ -69,14 +68,10 @@ def over(
         evaluation.figures.require()
     explainer = heatcli.load(model, **asked.loading)
     console, errors = stderr_console(quiet=quiet), stderr_console()
-    pictures: dict[str, Path | bytes] = {
-        "stdin" if item.path is None else item.name: stdin_bytes() if item.path is None else item.path
-        for item in found.items
-        if not item.problem
-    }
-    report.left_out(found, console)
+    pictures: dict[str, Path | bytes] = {item.called: item.picture() for item in found.items if not item.problem}
+    telling.left_out(found, console)
     tensors = all(item.is_tensor for item in found.items)
-    report.assumed(report.for_tensors(explainer.notes) if tensors else explainer.notes, console)
+    telling.assumed(telling.for_tensors(explainer.notes) if tensors else explainer.notes, console)
     measured = evaluation.evaluate(
         explainer,
         pictures,
@@ -103,7 +98,7 @@ def over(
         if not out.is_terminal:
             out.width = UNBROKEN
         findings.show(measured, out, output=protocol.output, quiet=quiet)
-    report.failures(failed, errors)
+    telling.failures(failed, errors)
     return 1 if failed else 0
 
 
@@ -118,7 +113,7 @@ def _fitting(explainer: Explainer, asked: Asked, seed: int, console: Console) ->
     if not asked.methods:
         raise UsageError("--methods names no method")
     fitting = divided(explainer, asked.methods, asked.given())
-    report.takers(asked.given(), fitting, console)
+    telling.takers(asked.given(), fitting, console)
     return {
         method: {**settings, "seed": seed} if "seed" in METHODS[method].own else {**settings}
         for method, settings in fitting.items()
@@ -192,7 +187,7 @@ def _each(measured: Evaluation, console: Console) -> None:
     """Print a line for every picture: its class, and what every map of it adds up to and was worth."""
     for entry in measured.pictures:
         label = f" {clean(entry.label)}" if entry.label else ""
-        line = f"{clean(entry.name)}: class {entry.target}{label}, {report.percent(entry.probability)}"
+        line = f"{clean(entry.name)}: class {entry.target}{label}, {telling.percent(entry.probability)}"
         line += f", f(x) {number(entry.score)}"
         for method, map in entry.measured.items():
             line += f"; {method} ΣR {number(map.pixels)}"

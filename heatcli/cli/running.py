@@ -15,11 +15,12 @@ from pathlib import Path
 from rich.text import Text
 
 from heatcli.batch import records, resuming
+from heatcli.batch.items import Item
 from heatcli.batch.records import RecordFile
 from heatcli.batch.runner import AtOnce, Outcome
-from heatcli.batch.sources import Item, Sources
+from heatcli.batch.sources import Sources
 from heatcli.batch.work import Made, Work
-from heatcli.cli import report
+from heatcli.cli import telling
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, count
 from heatcli.errors import HeatcliError, ModelError, UsageError
@@ -57,7 +58,7 @@ class Run:
         items, kept = self._remaining(found, resume=resume)
         records_path = self.work.plan.records
         many = len(found.items) > 1 or bool(found.folders)
-        report.left_out(found, self.console)
+        telling.left_out(found, self.console)
         if many:
             self._announce(found, len(items))
         begun = time.perf_counter()
@@ -77,7 +78,7 @@ class Run:
             raise
         if many:
             self._conclude(len(items), time.perf_counter() - begun)
-        report.failures(self.failed, self.errors)
+        telling.failures(self.failed, self.errors)
         return 1 if self.failed else 0
 
     def _outcomes(
@@ -113,12 +114,12 @@ class Run:
                 f"{count(finished, 'input')} of {len(found.items):,} {was} finished before; --overwrite does all again."
             )
         if remaining:
-            report.assumed(self._notes([item for item in found.items if not item.is_tensor]), self.console)
+            telling.assumed(self._notes([item for item in found.items if not item.is_tensor]), self.console)
 
     def _notes(self, pictures: Sequence[Item]) -> Sequence[str]:
         """Return what was guessed and matters to these inputs; without ``pictures`` all are tensors."""
         notes = self.work.explainer.notes
-        return notes if pictures else report.for_tensors(notes)
+        return notes if pictures else telling.for_tensors(notes)
 
     def _take(self, outcome: Outcome[Item, tuple[Made, ...]], file: RecordFile | None, *, many: bool) -> None:
         item = outcome.item
@@ -133,9 +134,9 @@ class Run:
         if file is not None:
             file.add(*(entry.record for entry in outcome.result))
         if not many:
-            report.show(
+            telling.show(
                 outcome.result,
-                name=_name(item),
+                name=item.called,
                 notes=[
                     *self._notes([item] if outcome.result[0].explanation.image is not None else []),
                     *outcome.result[0].explanation.notes,
@@ -157,7 +158,7 @@ class Run:
 
     def _say_once(self, notes: Sequence[str]) -> None:
         """Print what a method assumed, where that has not been said of another picture."""
-        report.assumed([note for note in notes if note not in self.said], self.console)
+        telling.assumed([note for note in notes if note not in self.said], self.console)
         self.said.update(notes)
 
     def _hand_over(self, entry: Made) -> None:
@@ -177,7 +178,7 @@ class Run:
         message = str(error) or type(error).__name__
         if not isinstance(error, HeatcliError):
             message = f"unexpected {type(error).__name__}: {message}"
-        self.failed.append(message if _name(item) in message else f"{_name(item)}: {message}")
+        self.failed.append(message if item.called in message else f"{item.called}: {message}")
         entry = self.work.failure(item, error)
         if file is not None:
             file.add(entry)
@@ -198,12 +199,12 @@ class Run:
 
     def _conclude(self, total: int, seconds: float) -> None:
         """Print the summary of a batch."""
-        for warning, times in self.warnings.most_common(report.LISTED):
+        for warning, times in self.warnings.most_common(telling.LISTED):
             repeated = f" ({times:,} heatmaps)" if times > 1 else ""
             self.console.print(Text.assemble(("Warning: ", "yellow"), clean(warning), repeated))
-        if len(self.warnings) > report.LISTED:
+        if len(self.warnings) > telling.LISTED:
             self.console.print(
-                f"… and {len(self.warnings) - report.LISTED:,} warnings more; the records hold them all."
+                f"… and {len(self.warnings) - telling.LISTED:,} warnings more; the records hold them all."
             )
         if self.done:
             plan = self.work.plan
@@ -214,12 +215,8 @@ class Run:
             )
 
 
-def _name(item: Item) -> str:
-    return "stdin" if item.path is None else item.name
-
-
 def _summary(item: Item, entry: Made) -> Text:
     """Return one heatmap in a line: the input, the class, the account."""
     explanation = entry.explanation
     label = f" {clean(explanation.label)}" if explanation.label else ""
-    return Text(f"{clean(_name(item))}: class {explanation.target}{label}; {report.account(explanation)}")
+    return Text(f"{clean(item.called)}: class {explanation.target}{label}; {telling.account(explanation)}")

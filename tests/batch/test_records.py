@@ -7,10 +7,11 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from heatcli.batch import records, resuming
+from heatcli.batch.items import Item
 from heatcli.batch.records import RecordFile
-from heatcli.batch.sources import Item
 from heatcli.errors import PictureError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
 from heatcli.relevance.ledger import Ledger
@@ -67,8 +68,18 @@ def test_a_record_has_exactly_the_keys_of_the_schema_in_plain_json() -> None:
 
 def test_relevance_is_summed_up_by_size() -> None:
     entry = made(np.array([[[3.0, -1.0]]], np.float32))
-    assert entry["relevance"] == {"min": -1.0, "max": 3.0, "negative_share": 0.25}
+    assert entry["relevance"] == {"min": -1.0, "max": 3.0, "negative_share": 0.25, "border_share": 1.0}
     assert made(np.zeros((1, 2, 2), np.float32))["relevance"]["negative_share"] == 0
+
+
+def test_the_border_is_the_outer_twentieth_of_each_side() -> None:
+    relevance = np.zeros((1, 20, 40), np.float32)
+    assert made(relevance)["relevance"]["border_share"] == 0
+    relevance[:, 1:19, 2:38] = 1
+    assert made(relevance)["relevance"]["border_share"] == 0
+    relevance[:, 0] = 2
+    assert made(relevance)["relevance"]["border_share"] == pytest.approx(80 / (80 + 18 * 36))
+    assert made(np.ones((3, 40, 60), np.float32))["relevance"]["border_share"] == pytest.approx(1 - 0.9**2)
 
 
 def test_methods_without_an_account_have_nulls() -> None:
@@ -108,7 +119,7 @@ def test_finished_is_what_has_records_files_and_the_same_options(tmp_path: Path)
     items = []
     for name in ("done", "changed", "unwritten", "failed", "new"):
         (tmp_path / f"{name}.jpg").write_bytes(b"")
-        items.append(Item(f"{name}.jpg", tmp_path / f"{name}.jpg", Path(f"{name}.jpg")))
+        items.append(Item(f"{name}.jpg", str(tmp_path / f"{name}.jpg"), f"{name}.jpg"))
     (tmp_path / "map.png").write_bytes(b"")
     there, absent = str(tmp_path / "map.png"), str(tmp_path / "absent.png")
 

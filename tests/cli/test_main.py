@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 import heatcli.explainer
-from heatcli.cli import report
+from heatcli.cli import telling
 from heatcli.cli.bars import progress
 from heatcli.explanation import ClassScore
 from heatcli.methods import METHODS
@@ -182,7 +182,7 @@ def test_help_fits_80_columns(heatcli: Run, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_the_account_in_a_line(ledger: Ledger, line: str) -> None:
-    assert report.ledger_line(ledger, "m") == line
+    assert telling.ledger_line(ledger, "m") == line
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -190,7 +190,7 @@ def test_the_class_table_fits_the_terminal(width: int) -> None:
     console = Console(width=max(width, 60))
     top = [ClassScore(7, "a very long label, with its synonyms, such as ImageNet has them " * 2, -1234.5, 0.99)]
     top.append(ClassScore(1234, "x", 1e9, 1e-9))
-    lines = [line.plain for line in report.classes(top, {7}, console)]
+    lines = [line.plain for line in telling.classes(top, {7}, console)]
     assert len({len(line) for line in lines}) == 1
     assert len(lines[0]) <= console.width
     assert "<0.1 %" in lines[2]
