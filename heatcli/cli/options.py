@@ -362,6 +362,15 @@ SizeLikeOption = Annotated[
         "--size-like", help="Draw on the original picture, or as the network sees it.", rich_help_panel=DRAWING
     ),
 ]
+Colorbar = Annotated[
+    bool,
+    typer.Option(
+        "--colorbar",
+        help="Draw a bar of the colours below the heatmap, with numbers: the relevance of one pixel of the network's "
+        "input. With a number for --scale the bars of all heatmaps are the same.",
+        rich_help_panel=DRAWING,
+    ),
+]
 Show = Annotated[bool, typer.Option("--show", help="Show the heatmap in the terminal too.", rich_help_panel=DRAWING)]
 
 # what is written ------------------------------------------------------------------------------------------------------
