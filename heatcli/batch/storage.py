@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from heatcli.replacing import replacing
@@ -19,3 +20,28 @@ def modified(place: str) -> int | None:
         return Path(place).stat().st_mtime_ns
     except OSError:
         return None
+
+
+def listed(folder: str) -> dict[str, int | None]:
+    """Return all files below ``folder`` and when each was last changed, in nanoseconds; none where there is no folder.
+
+    Names are ``folder`` and what is below it, as ``Path`` writes them.
+    """
+    found: dict[str, int | None] = {}
+    open_: list[str] = [str(Path(folder))]
+    while open_:
+        try:
+            with os.scandir(open_.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        open_.append(entry.path)
+                    else:
+                        found[os.path.normpath(entry.path)] = entry.stat().st_mtime_ns
+        except OSError:  # what cannot be looked into counts as not there
+            continue
+    return found
+
+
+def remove(place: str) -> None:
+    """Remove the file at ``place``, if it is there."""
+    Path(place).unlink(missing_ok=True)
