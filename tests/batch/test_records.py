@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from heatcli.batch import records, resuming
-from heatcli.batch.items import Item
+from heatcli.batch.items import single
 from heatcli.batch.records import RecordFile
 from heatcli.errors import PictureError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
@@ -119,7 +119,7 @@ def test_finished_is_what_has_records_files_and_the_same_options(tmp_path: Path)
     items = []
     for name in ("done", "changed", "unwritten", "failed", "new"):
         (tmp_path / f"{name}.jpg").write_bytes(b"")
-        items.append(Item(f"{name}.jpg", str(tmp_path / f"{name}.jpg"), f"{name}.jpg"))
+        items.append(single(f"{name}.jpg", str(tmp_path / f"{name}.jpg"), f"{name}.jpg"))
     (tmp_path / "map.png").write_bytes(b"")
     there, absent = str(tmp_path / "map.png"), str(tmp_path / "absent.png")
 
