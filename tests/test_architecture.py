@@ -75,6 +75,7 @@ KNOWN_TO = {
     "rich": ("heatcli.cli",),
     "distributed": ("heatcli.batch.cluster",),
     "matplotlib": ("heatcli.evaluation.figures",),
+    "fsspec": ("heatcli.batch.remote",),
 }
 DISTRIBUTIONS = {"PIL": "pillow", "click": "typer", "google": "onnx"}
 """The runtime package that brings a module whose name differs: protobuf comes with onnx, click's names with typer."""
@@ -146,8 +147,10 @@ def test_a_package_is_known_to_its_own_room_only(package: str):
 
 def test_nothing_is_imported_but_the_declared_packages():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    optional = project["optional-dependencies"]["plots"]
-    declared = {requirement.split(">")[0] for requirement in (*project["dependencies"], *optional)}
+    optional = project["optional-dependencies"]
+    declared = {
+        requirement.split(">")[0] for requirement in (*project["dependencies"], *optional["plots"], *optional["cloud"])
+    }
     imported = {name.split(".")[0] for module in modules() for name in imports(module)}
     foreign = imported - set(sys.stdlib_module_names) - {"heatcli"}
     assert {DISTRIBUTIONS.get(name, name) for name in foreign} <= declared

@@ -55,7 +55,7 @@ class Batch:
         Without ``resume`` everything is to do. Raises UsageError where the earlier run had other settings.
         """
         folder = self.job.plan.folder
-        there = storage.listed(str(folder)) if folder is not None else {}
+        there = {} if folder is None else storage.listed(folder)
         for place in there:
             if is_leftover(PurePath(place).name):
                 storage.remove(place)
@@ -65,7 +65,7 @@ class Batch:
                 read(file.path),
                 hash=self.job.hash or "",
                 output=there.get,
-                source=lambda item: None if item.place is None else storage.modified(item.place),
+                source=_changed_here,
             )
             if earlier.other is not None:
                 raise self._changed(earlier.other, earlier.others)
@@ -146,3 +146,9 @@ class Batch:
             f"{self.job.plan.records}: {heatmaps} made with other settings: {'; '.join(differing[:SAID])}{more}\n"
             "Give another output folder with -o, or --overwrite to do all again."
         )
+
+
+def _changed_here(item: Item) -> int | None:
+    """Return when the picture was last changed, None where to know it would be a question to a server for each."""
+    place = item.place
+    return None if place is None or storage.is_remote(place) else storage.modified(place)

@@ -99,4 +99,6 @@ def changed(earlier: Record, *, options: Mapping[str, Any], sha256: str, preproc
 def _text(value: Any) -> str:
     if value is None:
         return "not given"
+    if isinstance(value, Mapping) and value.keys() == {"file", "sha256"}:
+        return f"{value['file']} (sha256 {str(value['sha256'])[:12]}…)"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

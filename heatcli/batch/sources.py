@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from heatcli.batch.items import STDIN, TENSOR_SUFFIXES, Item
+from heatcli.batch import storage
+from heatcli.batch.items import STDIN, TENSOR_SUFFIXES, Item, single
 from heatcli.errors import UsageError
 
 PICTURE_SUFFIXES = frozenset(
@@ -57,8 +58,8 @@ def expand(inputs: Sequence[str]) -> Sources:
     for text in inputs:
         path = Path(text)
         if text == STDIN:
-            items.append(Item(STDIN, None, "stdin"))
-        elif os.path.isdir(text):  # noqa: PTH112 - pathlib raises where a folder above is closed to us
+            items.append(single(STDIN, None, "stdin"))
+        elif os.path.isdir(text):
             folders.append(path)
             _keep(_below(path), path, items, skipped, f"folder {text}")
         elif glob.has_magic(text) and not os.path.lexists(path):
@@ -69,7 +70,7 @@ def expand(inputs: Sequence[str]) -> Sources:
         elif is_own_output(path):
             skipped.append(path)
         else:
-            items.append(Item(text, text, path.name))
+            items.append(single(text, storage.absolute(text), path.name))
     if sum(item.is_stdin for item in items) > 1:
         raise UsageError("- (stdin) was given more than once; it holds one picture")
     if not items:
@@ -101,7 +102,7 @@ def _keep(found: Iterable[Found], base: Path, items: list[Item], skipped: list[P
             skipped.append(path)
         else:
             name = str(path)
-            items.append(Item(name, name, path.relative_to(base).as_posix(), problem))
+            items.append(single(name, storage.absolute(name), path.relative_to(base).as_posix(), problem))
     if len(items) == items_before:
         only = "only heatmaps that heatcli wrote" if len(skipped) > skipped_before else "no pictures"
         raise UsageError(f"{what}: {only} there; pictures end in {' '.join(sorted(PICTURE_SUFFIXES))} or .npy")
@@ -134,7 +135,7 @@ def _matches(pattern: str, others: list[Path]) -> Iterator[Found]:
 
     Files that match and do not look like either are added to ``others``.
     """
-    for name in glob.iglob(pattern, recursive=True):  # noqa: PTH207 - pathlib knows no absolute patterns
+    for name in glob.iglob(pattern, recursive=True):
         path = Path(name)
         if path.is_file():
             if _looks_right(path):

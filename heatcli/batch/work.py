@@ -92,7 +92,7 @@ class Work:
             if png is None:
                 raise UsageError("the input of this model is no picture, so there is no PNG for stdout; leave out -o -")
         else:
-            output = str(job.plan.heatmap(item, explanation.target))
+            output = job.plan.heatmap(item, explanation.target)
             files: dict[str, bytes] = {}
             stem = output.removesuffix(".png")
             if png is None:
@@ -144,7 +144,7 @@ def written(place: str, content: bytes) -> None:
     try:
         storage.write(place, content)
     except OSError as error:
-        reason = f"cannot write {place}: {error.strerror or error}"
+        reason = f"cannot write {storage.shown(place)}: {storage.reason(error)}"
         raise (OutputError if error.errno in NO_PLACE else UsageError)(reason) from error
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from heatcli.batch import records
+from heatcli.batch import records, storage
 from heatcli.batch.batch import Batch
 from heatcli.batch.items import Item
 from heatcli.batch.record_file import RecordFile
@@ -103,7 +103,7 @@ class Run:
             )
         if done := self.batch.done:
             folder = self.batch.job.plan.folder
-            where = "the current folder" if folder is None or str(folder) == "." else clean(str(folder))
+            where = "the current folder" if folder is None or folder == "." else clean(storage.shown(folder))
             rate = f" ({done / seconds:.2g} a second)" if seconds else ""
             self.console.print(
                 f"{count(done, 'input')} of {total:,} explained in {duration(seconds)}{rate}; heatmaps are in {where}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from heatcli.batch import resuming
-from heatcli.batch.items import Item
+from heatcli.batch.items import Item, single
 from heatcli.batch.records import Record
 
 SAME, OTHER = "0123", "4567"
@@ -13,7 +13,7 @@ FILES = {"map.png": 20, "other.png": 20, "old.png": 5}
 
 
 def item(name: str) -> Item:
-    return Item(f"{name}.jpg", f"/photos/{name}.jpg", f"{name}.jpg")
+    return single(f"{name}.jpg", f"/photos/{name}.jpg", f"{name}.jpg")
 
 
 def entry(name: str, output: str | None = "map.png", *, hash: str = SAME, error: Any = None, **settings: Any) -> Record:

@@ -13,7 +13,7 @@ import pytest
 
 from heatcli.batch import worker
 from heatcli.batch.batch import SAMPLE, Batch
-from heatcli.batch.items import Item
+from heatcli.batch.items import single
 from heatcli.batch.job import Drawing, Job, Loading, Ready
 from heatcli.batch.outputs import plan
 from heatcli.batch.sources import expand
@@ -180,7 +180,7 @@ def test_an_empty_stdin_says_so(photos: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_large_batch_settles_its_scale_by_items_spread_evenly() -> None:
-    items = [Item(str(place), str(place), str(place)) for place in range(1000)]
+    items = [single(str(place), str(place), str(place)) for place in range(1000)]
     batch = Batch(Job(LOADING, plan(expand(["a.jpg"]), None)), READY, threads(1))
     taken = [int(item.name) for item in batch.sample(items)]
     assert taken == list(range(0, 1000, 5))
