@@ -12,10 +12,11 @@ from heatcli.batch import records, resuming, runner, storage, worker
 from heatcli.batch.items import Item
 from heatcli.batch.job import SHARED, Job, Ready
 from heatcli.batch.record_file import RecordFile, read
+from heatcli.batch.remote_records import RemoteRecords
 from heatcli.batch.runner import Outcome
 from heatcli.batch.work import Made
 from heatcli.batch.workers import Workers
-from heatcli.errors import HeatcliError, ModelError, OutputError, UsageError
+from heatcli.errors import HeatcliError, ModelError, OutputError, Unwritable, UsageError
 from heatcli.replacing import is_leftover
 
 SAMPLE = 200
@@ -23,7 +24,12 @@ SAMPLE = 200
 SAID = 4
 """So many changed settings are named."""
 
+IN_A_ROW = 20
+"""After so many heatmaps one after the other that cannot be written, none will."""
+
+Records = RecordFile | RemoteRecords
 Advance = Callable[[], None]
+Defer = Callable[[Item, Exception], bool]
 
 
 def nothing() -> None:
@@ -48,7 +54,7 @@ class Batch:
         """Whether the colour scale is still to be settled."""
         return self.job.drawing.scale == SHARED
 
-    def remaining(self, items: Sequence[Item], file: RecordFile, *, resume: bool = True) -> tuple[Item, ...]:
+    def remaining(self, items: Sequence[Item], file: Records, *, resume: bool = True) -> tuple[Item, ...]:
         """Return the items that are still to do, and drop from ``file`` what is there about them.
 
         The one colour scale of an earlier run is taken on. Files that a killed run left half-written are removed.
@@ -92,21 +98,29 @@ class Batch:
         return largest
 
     def run(
-        self, items: Iterable[Item], file: RecordFile | None, *, step: Advance | None = None
+        self, items: Iterable[Item], file: Records | None, *, step: Advance | None = None, defer: Defer | None = None
     ) -> Iterator[Outcome[Item, tuple[Made, ...]]]:
         """Yield what became of every item, in order, each after its records were added to ``file``.
 
-        With ``step`` the work is done in this thread, and it is called after every step of the method. Raises an error
+        With ``step`` the work is done in this thread, and it is called after every step of the method. Where ``defer``
+        says so of an item and its error, nothing is recorded: it is to be tried again. Raises an error
         that is no matter of one item: OutputError, and before anything has succeeded UsageError and ModelError.
         """
+        unwritable = 0
         for outcome in self._outcomes(items, partial(worker.make, self.job, step=step)):
             if outcome.result is not None:
                 entries = [made.record for made in outcome.result]
                 self.done += 1
+                unwritable = 0
             else:
                 error = outcome.error or HeatcliError("nothing was made")
+                unwritable = unwritable + 1 if isinstance(error, Unwritable) else 0
+                if unwritable == IN_A_ROW:
+                    raise OutputError(f"{unwritable} heatmaps in a row could not be written; the last: {error}")
                 if isinstance(error, OutputError) or (isinstance(error, UsageError | ModelError) and not self.done):
                     raise error
+                if defer is not None and defer(outcome.item, error):
+                    continue
                 entries = [self.failure(outcome.item, error)]
                 self.failed += 1
             if file is not None:

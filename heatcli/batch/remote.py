@@ -6,11 +6,13 @@ Whatever a storage raises becomes a ``StorageError`` of one line, in which no cr
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from heatcli.errors import UsageError
 
@@ -112,6 +114,21 @@ def write(url: str, content: bytes) -> None:
         if files.exists(path):
             files.rm_file(path)
         files.mv(temporary, path)
+
+
+def fetch(url: str, stream: BinaryIO) -> None:
+    """Write the content to ``stream``, piece by piece."""
+    with _translated(url):
+        files, path = _opened(url)
+        with files.open(path, "rb") as source:
+            shutil.copyfileobj(source, stream, 1 << 22)
+
+
+def send(file: Path, url: str) -> None:
+    """Write an object with what a ``file`` of this machine holds."""
+    with _translated(url):
+        files, path = _opened(url)
+        files.put_file(str(file), path)
 
 
 def remove(url: str) -> None:

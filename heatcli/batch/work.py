@@ -13,7 +13,7 @@ from heatcli.batch import records, storage
 from heatcli.batch.items import Item
 from heatcli.batch.job import Job
 from heatcli.batch.writing import npy, npz, root
-from heatcli.errors import OutputError, UsageError
+from heatcli.errors import OutputError, Unwritable, UsageError
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -138,14 +138,14 @@ class Work:
 def written(place: str, content: bytes) -> None:
     """Write a file whole or not at all.
 
-    Raises OutputError where the disk is full or the like, so that no other file could be written either, and UsageError
+    Raises OutputError where the disk is full or the like, so that no other file could be written either, and Unwritable
     where it is this one that cannot.
     """
     try:
         storage.write(place, content)
     except OSError as error:
         reason = f"cannot write {storage.shown(place)}: {storage.reason(error)}"
-        raise (OutputError if error.errno in NO_PLACE else UsageError)(reason) from error
+        raise (OutputError if error.errno in NO_PLACE else Unwritable)(reason) from error
 
 
 def _shown(explanation: Explanation, drawn: dict[str, Any]) -> PIL.Image.Image:

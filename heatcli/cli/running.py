@@ -7,15 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from heatcli.batch import records, storage
-from heatcli.batch.batch import Batch
+from heatcli.batch.batch import Batch, Records
 from heatcli.batch.items import Item
-from heatcli.batch.record_file import RecordFile
+from heatcli.batch.remote_records import record_file
 from heatcli.batch.runner import Outcome
 from heatcli.batch.sources import Sources
 from heatcli.batch.work import Made
@@ -59,7 +58,7 @@ class Run:
         place = self.batch.job.plan.records
         many = len(found.items) > 1 or bool(found.folders)
         telling.left_out(found, self.console)
-        with nullcontext() if place is None else RecordFile(Path(place)) as file:
+        with nullcontext() if place is None else record_file(place) as file:
             items = found.items if file is None else self.batch.remaining(found.items, file, resume=resume)
             if many:
                 self._announce(found, len(items))
@@ -71,7 +70,7 @@ class Run:
         telling.failures(self.failures, self.errors, total=self.batch.failed)
         return 1 if self.batch.failed else 0
 
-    def explain(self, items: Sequence[Item], file: RecordFile | None, *, many: bool = True) -> None:
+    def explain(self, items: Sequence[Item], file: Records | None, *, many: bool = True) -> None:
         """Explain ``items`` and print what comes of each; a progress bar says how far it is."""
         batch = self.batch
         if batch.unsettled and items:
@@ -88,7 +87,7 @@ class Run:
                 if outcome.error is not None and self.fail_fast:
                     break
 
-    def stoppable(self, total: int, file: RecordFile | None) -> AbstractContextManager[None]:
+    def stoppable(self, total: int, file: Records | None) -> AbstractContextManager[None]:
         """Say at an interrupt, or when nothing more can be written, how far it went and how to go on."""
         return _Stoppable(self, total, goes_on=file is not None)
 
