@@ -82,10 +82,9 @@ class Batch:
         file.keep(lambda entry: entry.get("input") not in names)
         return tuple(items)
 
-    def sample(self, items: Sequence[Item]) -> Sequence[Item]:
+    def sample(self, items: Sequence[Item]) -> list[Item]:
         """Return the items that settle the colour scale, which is to be done before ``run``."""
-        step = max(1.0, len(items) / SAMPLE)
-        return [items[int(place * step)] for place in range(min(len(items), SAMPLE))]
+        return evenly(items, SAMPLE)
 
     def settle_scale(self, sample: Sequence[Item], advance: Advance = nothing) -> float:
         """Explain a ``sample`` to find the strongest relevance, which gets the full colour in every heatmap."""
@@ -160,6 +159,12 @@ class Batch:
             f"{self.job.plan.records}: {heatmaps} made with other settings: {'; '.join(differing[:SAID])}{more}\n"
             "Give another output folder with -o, or --overwrite to do all again."
         )
+
+
+def evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """Return at most so many of the ``items``, spread evenly over them all."""
+    step = max(1.0, len(items) / most)
+    return [items[int(place * step)] for place in range(min(len(items), most))]
 
 
 def _changed_here(item: Item) -> int | None:
