@@ -6,11 +6,11 @@ Whatever a storage raises becomes a ``StorageError`` of one line, in which no cr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 from heatcli.errors import UsageError
 
@@ -32,11 +32,6 @@ class StorageError(OSError):
     """A remote storage cannot be reached, or says no; the message says why in one line, without the file's name."""
 
 
-def too_large(limit: int) -> StorageError:
-    """Return the error of a file that is larger than ``limit`` bytes."""
-    return StorageError(f"is larger than {limit / (1 << 30):.3g} GiB; that is no picture")
-
-
 def scheme(url: str) -> str:
     """Return what stands before ``://``, of a chain the first link."""
     return url.partition("://")[0].partition("::")[0].lower()
@@ -53,6 +48,26 @@ def shown(url: str) -> str:
         path = re.split(r"[?#]", path, maxsplit=1)[0]
         host = re.split(r"[?#]", host, maxsplit=1)[0]
     return f"{head}{slashes}{host}{slash}{path}"
+
+
+def plain(url: str) -> str:
+    """Return ``url`` without what stands behind its path on the web: a query or a fragment."""
+    return re.split(r"[?#]", url, maxsplit=1)[0] if scheme(url) in WEB else url
+
+
+def is_glob(url: str) -> bool:
+    """Whether there is a wildcard in its path; on the web ``?`` and ``[`` mean other things."""
+    path = plain(url).partition("://")[2].partition("/")[2]
+    return "*" in path or (scheme(url) not in WEB and ("?" in path or "[" in path))
+
+
+def split_glob(url: str) -> tuple[str, str]:
+    """Return the folder before the first wildcard, with its slash, and the pattern below it."""
+    start = url.index("://") + 3
+    host = start + len(url[start:].partition("/")[0])
+    wild = next(place for place in range(host, len(url)) if url[place] in "*?[")
+    slash = url.rindex("/", 0, wild) + 1
+    return url[:slash], url[slash:]
 
 
 def require(url: str) -> None:
@@ -81,7 +96,7 @@ def read(url: str, limit: int) -> bytes:
         else:
             content = files.cat_file(path, start=0, end=limit + 1)
     if len(content) > limit:
-        raise too_large(limit)
+        raise StorageError(f"more than {limit:,} bytes; that is no picture")
     return content
 
 
@@ -96,6 +111,64 @@ def part(url: str, start: int, size: int) -> bytes:
         said = "the file ends before" if len(content) < size else "the server does not serve parts of files"
         raise StorageError(f"{size:,} bytes were asked for and {len(content):,} came: {said}")
     return content
+
+
+@contextmanager
+def opened(url: str) -> Iterator[BinaryIO]:
+    """Open the file for reading from its beginning on, with jumps; raises StorageError, in the block as well."""
+    with _translated(url), kept_open(url) as stream:
+        yield stream
+
+
+def kept_open(url: str) -> BinaryIO:
+    """Open the file for reading with jumps; reading raises what the storage does."""
+    with _translated(url):
+        files, path = _opened(url)
+        stream: BinaryIO = files.open(path, "rb", block_size=BLOCK, cache_type="readahead")
+        if not stream.seekable():
+            stream.close()
+            raise StorageError("the server does not serve parts of files, which archives need; fetch it first")
+        return stream
+
+
+def is_folder(url: str) -> bool:
+    """Whether there are objects below ``url``."""
+    with _translated(url):
+        files, path = _opened(url)
+        files.invalidate_cache()
+        return bool(files.isdir(path))
+
+
+def exists(url: str) -> bool:
+    """Whether there is an object of this name."""
+    with _translated(url):
+        files, path = _opened(url)
+        return bool(files.isfile(path))
+
+
+def below(url: str, *, recursive: bool) -> list[str]:
+    """Return the places of all objects below the folder ``url``."""
+    with _translated(url):
+        files, path = _opened(url)
+        files.invalidate_cache()
+        found = files.find(path, maxdepth=None if recursive else 1)
+        files.invalidate_cache()
+        return _inside(path, found)
+
+
+def matches(folder: str, pattern: str) -> list[str]:
+    """Return the places below the URL ``folder`` of all objects and folders that fit the glob ``pattern``."""
+    with _translated(folder):
+        files, path = _opened(folder)
+        files.invalidate_cache()
+        found = files.glob(f"{path.rstrip('/')}/{pattern}")
+        files.invalidate_cache()
+        return _inside(path, found)
+
+
+def _inside(folder: str, found: Iterable[str]) -> list[str]:
+    base = folder.rstrip("/") + "/"
+    return [name[len(base) :] for name in found if name.startswith(base) and len(name) > len(base)]
 
 
 def write(url: str, content: bytes) -> None:
