@@ -50,7 +50,7 @@ BELOW = {
     "kernels": set(),
     "forward": {"kernels", "runtime"},
     "network": {"runtime"},
-    "pictures": set(),
+    "pictures": {"replacing"},
     "runtime": set(),
     "network.layers": {"errors"},
     "errors": set(),
@@ -73,6 +73,7 @@ KNOWN_TO = {
     "typer": ("heatcli.cli",),
     "click": ("heatcli.cli",),
     "rich": ("heatcli.cli",),
+    "distributed": ("heatcli.batch.cluster",),
     "matplotlib": ("heatcli.evaluation.figures",),
     "fsspec": ("heatcli.batch.remote",),
 }

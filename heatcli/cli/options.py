@@ -42,6 +42,13 @@ class Evidence(StrEnum):
     PROBABILITY = "probability"
 
 
+class WorkerKind(StrEnum):
+    """What explains pictures at the same time."""
+
+    THREADS = "threads"
+    PROCESSES = "processes"
+
+
 class Engine(StrEnum):
     """What computes the relevance pass."""
 
@@ -362,6 +369,15 @@ SizeLikeOption = Annotated[
         "--size-like", help="Draw on the original picture, or as the network sees it.", rich_help_panel=DRAWING
     ),
 ]
+Colorbar = Annotated[
+    bool,
+    typer.Option(
+        "--colorbar",
+        help="Draw a bar of the colours below the heatmap, with numbers: the relevance of one pixel of the network's "
+        "input. With a number for --scale the bars of all heatmaps are the same.",
+        rich_help_panel=DRAWING,
+    ),
+]
 Show = Annotated[bool, typer.Option("--show", help="Show the heatmap in the terminal too.", rich_help_panel=DRAWING)]
 
 # what is written ------------------------------------------------------------------------------------------------------
@@ -423,6 +439,23 @@ Jobs = Annotated[
     typer.Option(
         metavar="N",
         help="Pictures explained at the same time. Default: chosen by the cores; more take more memory.",
+        rich_help_panel=RUN,
+    ),
+]
+WorkersOption = Annotated[
+    WorkerKind | None,
+    typer.Option(
+        "--workers",
+        help="Who explains pictures at the same time. Default: processes where records are kept, so that a picture "
+        "that kills one costs that picture only; else threads.",
+        rich_help_panel=RUN,
+    ),
+]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Have a Dask cluster do it, such as tcp://host:8786; needs the extra `cluster`.",
         rich_help_panel=RUN,
     ),
 ]
