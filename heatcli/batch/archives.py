@@ -160,6 +160,8 @@ def _translated(what: str) -> Iterator[None]:
     except NotImplementedError as error:
         raise ArchiveError(f"packed in a way that is not read ({error}); pack it anew") from error
     except Exception as error:  # zlib.error, EOFError, struct.error, ValueError and others, by archive and version
+        if isinstance(error.__context__, StorageError):  # which zipfile takes for no archive at all
+            raise error.__context__ from None
         if isinstance(error, OSError) and error.errno is not None:
             raise
         text = " ".join(str(error).split())[:200] or type(error).__name__

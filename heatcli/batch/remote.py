@@ -5,12 +5,15 @@ Whatever a storage raises becomes a ``StorageError`` of one line, in which no cr
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, BinaryIO
+from functools import cache
+from http import HTTPStatus
+from typing import Any, BinaryIO, cast
 
 from heatcli.errors import UsageError
 
@@ -23,6 +26,10 @@ CHANGED = ("LastModified", "last_modified", "mtime", "modified", "updated", "cre
 """What storages call the time of the last change."""
 BLOCK = 4 << 20
 """Bytes that are asked for at a time where a file is read from its beginning on."""
+PATIENCE = 60
+"""Seconds without a byte from a web server before it counts as silent; other storages have limits of their own."""
+CLIENTS = ("adlfs", "aiobotocore", "aiohttp", "asyncio", "botocore", "fsspec", "gcsfs", "s3fs")
+NO_PARTS = "the server does not serve parts of files, which archives need; fetch it first"
 SECRET = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+://)(?:[^\s/'\"@]*@)?(?P<rest>[^\s'\"?#<>]*)(?:[?#][^\s'\"<>)]*)?"
 )
@@ -90,14 +97,22 @@ def read(url: str, limit: int) -> bytes:
     """Return the content; raises StorageError, also where it is larger than ``limit`` bytes."""
     with _translated(url):
         files, path = _opened(url)
-        if scheme(url) in WEB:  # servers may ignore which bytes they are asked for
-            with files.open(path, "rb", block_size=BLOCK, cache_type="none") as stream:
-                content: bytes = stream.read(limit + 1)
-        else:
-            content = files.cat_file(path, start=0, end=limit + 1)
+        # servers of the web may ignore which bytes they are asked for
+        web = scheme(url) in WEB
+        content: bytes = _streamed(files, path, limit) if web else files.cat_file(path, start=0, end=limit + 1)
     if len(content) > limit:
         raise StorageError(f"more than {limit:,} bytes; that is no picture")
     return content
+
+
+def _streamed(files: Any, path: str, limit: int) -> bytes:
+    """Return ``limit + 1`` bytes at most by one request; a size that is given keeps fsspec from asking for it first."""
+    pieces, length = [], 0
+    with files.open(path, "rb", block_size=0, size=1) as stream:
+        while length <= limit and (piece := stream.read(min(BLOCK, limit + 1 - length))):
+            pieces.append(piece)
+            length += len(piece)
+    return b"".join(pieces)
 
 
 def part(url: str, start: int, size: int) -> bytes:
@@ -108,27 +123,45 @@ def part(url: str, start: int, size: int) -> bytes:
         files, path = _opened(url)
         content: bytes = files.cat_file(path, start=start, end=start + size)
     if len(content) != size:
-        said = "the file ends before" if len(content) < size else "the server does not serve parts of files"
-        raise StorageError(f"{size:,} bytes were asked for and {len(content):,} came: {said}")
+        raise StorageError(NO_PARTS if len(content) > size else f"it ends after {len(content):,} bytes of {size:,}")
     return content
 
 
 @contextmanager
 def opened(url: str) -> Iterator[BinaryIO]:
     """Open the file for reading from its beginning on, with jumps; raises StorageError, in the block as well."""
-    with _translated(url), kept_open(url) as stream:
+    stream = kept_open(url)
+    try:
         yield stream
+    finally:
+        stream.close()
 
 
 def kept_open(url: str) -> BinaryIO:
-    """Open the file for reading with jumps; reading raises what the storage does."""
+    """Open the file for reading with jumps; raises StorageError, now and when it is read."""
     with _translated(url):
         files, path = _opened(url)
-        stream: BinaryIO = files.open(path, "rb", block_size=BLOCK, cache_type="readahead")
+        stream = files.open(path, "rb", block_size=BLOCK, cache_type="readahead")
         if not stream.seekable():
             stream.close()
-            raise StorageError("the server does not serve parts of files, which archives need; fetch it first")
-        return stream
+            raise StorageError(NO_PARTS)
+        return cast("BinaryIO", _Stream(stream, url))
+
+
+class _Stream:
+    """A file of a storage, of which every error is a StorageError."""
+
+    def __init__(self, stream: BinaryIO, url: str) -> None:
+        self._stream, self._url = stream, url
+        self.tell, self.close, self.seekable = stream.tell, stream.close, stream.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        with _translated(self._url):
+            return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with _translated(self._url):
+            return self._stream.seek(offset, whence)
 
 
 def is_folder(url: str) -> bool:
@@ -151,6 +184,8 @@ def below(url: str, *, recursive: bool) -> list[str]:
     with _translated(url):
         files, path = _opened(url)
         files.invalidate_cache()
+        if scheme(url) not in BUCKETS:  # elsewhere a search passes over what it cannot list
+            files.ls(path, detail=False)
         found = files.find(path, maxdepth=None if recursive else 1)
         files.invalidate_cache()
         return _inside(path, found)
@@ -246,8 +281,21 @@ def _opened(url: str) -> tuple[Any, str]:
     """Return the file system of ``url`` and the path in it."""
     import fsspec
 
-    files, path = fsspec.url_to_fs(url)
+    _quiet()
+    options: dict[str, Any] = {}
+    if "::" not in url and scheme(url) in WEB:
+        from aiohttp import ClientTimeout
+
+        options["client_kwargs"] = {"timeout": ClientTimeout(total=None, sock_connect=PATIENCE, sock_read=PATIENCE)}
+    files, path = fsspec.url_to_fs(url, **options)
     return files, path
+
+
+@cache
+def _quiet() -> None:
+    """Keep what the clients log off the terminal: errors are said once, in a line, by whoever asked."""
+    for name in CLIENTS:
+        logging.getLogger(name).addHandler(logging.NullHandler())
 
 
 def _when(info: dict[str, Any]) -> int | None:
@@ -275,16 +323,28 @@ def _translated(url: str) -> Iterator[None]:
         raise StorageError(_reason(error, url)) from error
 
 
-def _reason(error: Exception, url: str) -> str:
+def _reason(error: BaseException, url: str) -> str:
     """Return why a storage said no, in one line without credentials."""
-    text = SECRET.sub(r"\g<scheme>\g<rest>", " ".join(str(error).split()))
+    while isinstance(error, FileNotFoundError) and error.__cause__ is not None:  # how fsspec says that a server failed
+        error = error.__cause__
+    said = str(error.strerror or error) if isinstance(error, OSError) else str(error)
+    text = SECRET.sub(r"\g<scheme>\g<rest>", " ".join(said.split()))[:200]
     kind = type(error).__name__
+    status = getattr(error, "status", None)
     if isinstance(error, ImportError):
         return f"a package for {scheme(url)}:// is missing: {GET_IT}"
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
+    if isinstance(error, FileNotFoundError) or status == HTTPStatus.NOT_FOUND:
+        return "there is none"
+    if isinstance(status, int):
+        return f"the server answers {status} {getattr(error, 'message', '')}".rstrip()
     if isinstance(error, PermissionError):
         return f"no permission ({text})" if text else "no permission"
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    return f"{text[:200]} ({kind})" if text else kind
+    if "Credentials" in kind:
+        return f"no credentials for {scheme(url)}:// were found ({text}); a public bucket needs FSSPEC_S3_ANON=true"
+    if "range" in text and "satisfiable" in text:
+        return "the file is empty"
+    if "range requests" in text:
+        return NO_PARTS
+    return f"{text} ({kind})" if text else kind
