@@ -76,6 +76,7 @@ KNOWN_TO = {
     "distributed": ("heatcli.batch.cluster",),
     "matplotlib": ("heatcli.evaluation.figures",),
     "fsspec": ("heatcli.batch.remote",),
+    "aiohttp": ("heatcli.batch.remote",),
 }
 DISTRIBUTIONS = {"PIL": "pillow", "click": "typer", "google": "onnx"}
 """The runtime package that brings a module whose name differs: protobuf comes with onnx, click's names with typer."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from heatcli.batch import remote, storage
 from heatcli.batch.items import TENSOR_SUFFIXES, Item
 from heatcli.batch.repeats import repeated
-from heatcli.batch.sources import PICTURE_SUFFIXES, Sources
+from heatcli.batch.selection import PICTURE_SUFFIXES
+from heatcli.batch.sources import Sources
 from heatcli.errors import UsageError
 
 STDOUT = "-"

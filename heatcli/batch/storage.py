@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from heatcli.batch import remote
+from heatcli.batch.remote import StorageError
 from heatcli.replacing import replacing
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z][A-Za-z0-9+.-]+)*://")
@@ -65,7 +66,7 @@ def read(place: str, limit: int = MOST_BYTES) -> bytes:
     with Path(place).open("rb") as stream:
         content = stream.read(limit + 1)
     if len(content) > limit:
-        raise remote.too_large(limit)
+        raise StorageError(f"more than {limit:,} bytes; that is no picture")
     return content
 
 
@@ -136,6 +137,11 @@ def listed(folder: str) -> dict[str, int | None]:
         except OSError:  # it is not there, or closed to us: then nothing in it can be relied on
             continue
     return found
+
+
+def oversized(size: int) -> str | None:
+    """Return why a file of ``size`` bytes is not read, None where it is."""
+    return f"{size:,} bytes are more than a picture can have ({MOST_BYTES:,})" if size > MOST_BYTES else None
 
 
 def reason(error: OSError) -> str:
