@@ -20,6 +20,7 @@ from heatcli.errors import PictureError, UsageError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
 from heatcli.forward import Forward
 from heatcli.inputs import Bounds, Constant, Picture, Prepared, Range, prepare, range_of
+from heatcli.limits import Limits
 from heatcli.network.layers import Network
 from heatcli.pictures.layouts import form_of
 from heatcli.pictures.preprocessing import Preprocessing
@@ -59,12 +60,13 @@ class Explainer:
         engine: str = "numpy",
         provider: str = "cpu",
         inputs: Mapping[str, Constant] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """Keep what is known; a session is opened when the first picture comes.
 
         ``activation`` is what makes probabilities of a network that ends in logits: softmax or sigmoid. ``engine`` is
         numpy or compiled, ``provider`` what onnxruntime runs on, such as cpu or cuda. ``inputs`` are those beside the
-        picture, which the network has taken in as constants.
+        picture, which the network has taken in as constants; ``limits`` bound the pixels of pictures.
         """
         one_of("engine", engine, tuple(ENGINES))
         providers(provider)
@@ -74,6 +76,7 @@ class Explainer:
         self.notes = (*network.notes, *notes)
         self.range, self.threads, self.precision, self.activation = range, threads, precision, activation
         self.engine, self.provider, self.inputs = engine, provider, dict(inputs or {})
+        self.limits = limits or Limits()
         self._plan: tuple[tuple[Any, ...], Plan] | None = None
         self._models = ModelFile(network, model.path, model.sha256)
         self._plain_run: Forward | None = None
@@ -129,7 +132,7 @@ class Explainer:
         """
         choice = self._choose(**settings)
         given = self.range if range is None else range
-        prepared = prepare(picture, self.network.input, self.preprocessing, given)
+        prepared = prepare(picture, self.network.input, self.preprocessing, given, most=self.limits.pixels)
         stored = self._stored(choice)
         settled = self._plan_for(choice, prepared.bounds, stored)
 
@@ -184,7 +187,7 @@ class Explainer:
                     image=prepared.image,
                     placement=prepared.placement,
                     seconds=dict(seconds),
-                    warnings=found.warnings,
+                    warnings=(*prepared.warnings, *found.warnings),
                     notes=settled.notes,
                     layers=layer_by_layer,
                     versus=opponent,
@@ -341,7 +344,7 @@ class Explainer:
 
         Raises PictureError where it cannot be read, UsageError where it does not fit.
         """
-        return prepare(picture, self.network.input, self.preprocessing, self.range)
+        return prepare(picture, self.network.input, self.preprocessing, self.range, most=self.limits.pixels)
 
     def classify(self, x: Array) -> tuple[Array, Array]:
         """Run the network alone on ``x``, of its input's shape and dtype, batch axis included.

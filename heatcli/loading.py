@@ -20,6 +20,7 @@ from heatcli.inputs import Range, constants
 from heatcli.known.locate import locate
 from heatcli.known.registry import labels as known_labels
 from heatcli.known.registry import recognise
+from heatcli.limits import Limits
 from heatcli.network import file
 from heatcli.network.layers import OutputSpec
 from heatcli.pictures import preprocessing
@@ -47,23 +48,26 @@ def load(
     precision: str = "float32",
     engine: str = "numpy",
     provider: str = "cpu",
+    limits: Limits | Mapping[str, int | str] | None = None,
 ) -> Explainer:
     """Load an ONNX classifier and settle how pictures become its input.
 
     ``model`` is a path, or the name of a known model that has been fetched; a file of that name goes first.
     ``preprocess`` is ``"auto"`` or a preset's name; ``size`` (height, width), ``fit``, ``mean``, ``std``, ``scale``,
     ``channels`` and ``layout`` override single facts of it. ``labels`` is a file or a list. ``inputs`` gives, by name,
-    arrays or .npy files for the inputs of a network that takes more than the picture. ``range`` gives the bounds
-    of the network input for z^B where no preprocessing says them. ``threads`` bounds onnxruntime; ``precision`` is that
-    of the relevance pass. ``engine`` is numpy, or compiled: the relevance pass is written as ONNX nodes too, and
-    onnxruntime runs both; ``provider`` is what onnxruntime runs on. A network that cannot be read into layers loads
-    too: the methods that need layers refuse it. Raises ModelError where the model cannot be used, UsageError where an
-    option does not fit.
+    arrays or .npy files for the inputs of a network that takes more than the picture. ``range`` gives the bounds of the
+    network input for z^B where no preprocessing says them. ``threads`` bounds onnxruntime; ``precision`` is that of the
+    relevance pass. ``engine`` is numpy, or compiled: the relevance pass is written as ONNX nodes too, and onnxruntime
+    runs both; ``provider`` is what onnxruntime runs on. ``limits`` say how large the file and pictures may be and how
+    much memory the network may take, all of them or by name as in ``{"nodes": "100k"}``. A network that cannot be read
+    into layers loads too: the methods that need layers refuse it. Raises ModelError where the model cannot be used,
+    UsageError where an option does not fit.
     """
     if not isinstance(model, str | Path):
         raise UsageError(f"the model must be the path of an .onnx file, not {type(model).__name__}")
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be 1 or more, not {threads}")
+    bounds = Limits.of(limits)
     path = locate(model)
     sides = preprocessing.parse_size(size) if size is not None else None
     order = layout.upper() if layout and layout not in ("flat", "tensor") else layout
@@ -77,6 +81,7 @@ def load(
             suggested=lambda metadata: preprocessing.stated_size(path, metadata),
             layout=order,
             inputs={name: entry.value for name, entry in given.items()},
+            limits=bounds,
         )
         sha256 = digest.result()
     recognised = recognise(sha256)
@@ -119,6 +124,7 @@ def load(
         engine=engine,
         provider=provider,
         inputs=given,
+        limits=bounds,
     )
 
 

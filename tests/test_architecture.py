@@ -54,11 +54,13 @@ BELOW = {
     "runtime": set(),
     "network.layers": {"errors"},
     "errors": set(),
+    "limits": {"errors"},
+    "opening": set(),
     "settings": set(),
     "heatcli": {"errors", "explainer", "explanation", "loading"},
 }
-FOR_ALL = {"errors", "heatcli", "network.layers", "settings"}
-"""What every room may import: the errors, the version number, the names of settings and the layer list."""
+FOR_ALL = {"errors", "heatcli", "limits", "network.layers", "opening", "settings"}
+"""What every room may import: errors, the version number, names of settings, limits, how files are opened, layers."""
 
 KNOWN_TO = {
     "onnxruntime": ("heatcli.runtime",),

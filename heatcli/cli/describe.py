@@ -75,6 +75,8 @@ def describe(
     channels: options.ChannelsOption = None,
     layout: options.LayoutOption = None,
     input_: options.Inputs = None,
+    limit: options.Limit = None,
+    max_pixels: options.MaxPixels = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -113,6 +115,8 @@ def describe(
         layout=layout,
         range_=None,
         inputs=input_,
+        limit=limit,
+        max_pixels=max_pixels,
     )
     explainer = heatcli.load(model, **loading)
     if activation is not None:
@@ -121,7 +125,7 @@ def describe(
     if output != "-":
         _refuse(path, explainer, overwrite=overwrite)
     console = stderr_console(quiet=quiet)
-    certain = {name: value for name, value in loading.items() if name not in ("labels", "range", "inputs")}
+    certain = {name: value for name, value in loading.items() if name not in ("labels", "range", "inputs", "limits")}
     _present(explainer, console, labels=labels, activation=activation)
     settled, found = explainer.preprocessing, []
     if check and expect:
