@@ -68,7 +68,7 @@ class Limits:
 
 def parse(name: str, text: str) -> int:
     """Read ``2G``, ``1.5M``, ``100k`` or ``50000`` as the value of limit ``name``; raises UsageError."""
-    match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([kmgt]?)\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([kmgt]?)\s*", text, re.IGNORECASE | re.ASCII)
     value = float(match[1]) * SUFFIXES[match[2].lower()] if match else 0.0
     if value < 1 or value > 1e18:
         raise UsageError(f"--limit {name}={text}: a number from 1 on is needed, such as 50000, 500M or 2G")

@@ -193,7 +193,7 @@ def run(session: ort.InferenceSession, outputs: Sequence[str], feeds: dict[str, 
         why = reason(error)
         if OUT_OF_BOUNDS in str(error):
             asked = re.search(rf"running (\S+) node.*{OUT_OF_BOUNDS} (\d+)", str(error), re.DOTALL)
-            raise TooMuch(f"{asked[1]} asks for {int(asked[2]):,}" if asked else why) from error
+            raise TooMuch(f"{asked[1]} asks for {int(asked[2]):,} bytes" if asked else why) from error
         raise UnreadableModel(f"onnxruntime cannot run the model: {why}") from error
     return values
 
