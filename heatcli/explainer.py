@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from heatcli.choosing import Choice, choose, one_of
-from heatcli.errors import PictureError, UsageError
+from heatcli.errors import UsageError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
 from heatcli.forward import Forward
 from heatcli.inputs import Bounds, Constant, Picture, Prepared, Range, prepare, range_of
@@ -26,6 +26,7 @@ from heatcli.pictures.layouts import form_of
 from heatcli.pictures.preprocessing import Preprocessing
 from heatcli.planning import ENGINES, LayerPlan, Plan, plan, steps
 from heatcli.planning.against import itself, rivals, sorted_out
+from heatcli.planning.infinite import infinite_scores
 from heatcli.planning.layerwise import rules_for
 from heatcli.planning.occlusion import Windows, windows_on
 from heatcli.planning.plan import nothing
@@ -148,7 +149,7 @@ class Explainer:
 
         scores = np.asarray(activations[self.network.output.logits], np.float32).reshape(-1)
         if not np.isfinite(scores).all():
-            raise PictureError("the network's scores are not finite for this input; check the preprocessing")
+            raise infinite_scores(self.network, prepared.x, threads=self.threads)
         output = activations[self.network.output.name]
         chances = probabilities(scores, output, self.network.output.kind, self.activation)
         top = tuple(self._class(int(index), scores, chances) for index in np.argsort(-scores, kind="stable")[:5])
@@ -350,7 +351,7 @@ class Explainer:
         """Run the network alone on ``x``, of its input's shape and dtype, batch axis included.
 
         Return the scores before softmax or sigmoid and the probabilities, (K,) float32 each. Raises UsageError where
-        ``x`` does not fit, PictureError where the scores are not finite.
+        ``x`` does not fit, PictureError where the scores are not finite, ModelError where weights are not.
         """
         with self._lock:
             if self._plain_run is None:
@@ -358,7 +359,7 @@ class Explainer:
         values, output = self._plain_run.run(x), self.network.output
         scores = np.asarray(values[output.logits], np.float32).reshape(-1)
         if not np.isfinite(scores).all():
-            raise PictureError("the network's scores are not finite for this input; check the preprocessing")
+            raise infinite_scores(self.network, x, threads=self.threads)
         return scores, probabilities(scores, values[output.name], output.kind, self.activation)
 
 

@@ -27,7 +27,9 @@ BELOW = {
     "batch": {"explainer", "explanation", "pictures", "replacing", "targets"},
     "comparing": {"explainer", "explanation", "inputs", "methods", "pictures", "targets"},
     "describing": {"explainer", "explanation", "forward", "inputs", "pictures", "targets"},
-    "fitting": {"explainer", "forward", "inputs", "kernels", "pictures", "relevance", "replacing", "targets"},
+    "fitting": {
+        *("explainer", "forward", "inputs", "kernels", "pictures", "planning", "relevance", "replacing", "targets"),
+    },
     "loading": {"explainer", "explanation", "inputs", "known", "network", "pictures"},
     "explainer": {
         *("choosing", "explanation", "exporting", "forward", "inputs", "pictures", "planning"),
