@@ -70,7 +70,10 @@ def constants(given: Mapping[str, str | Path | Array] | None) -> dict[str, Const
             except PictureError as error:
                 raise UsageError(f"--input {name}: {error}") from error
         else:
-            array = np.asarray(value)
+            try:
+                array = np.asarray(value)
+            except ValueError:
+                raise UsageError(f"--input {name}: rows of numbers of one length are needed") from None
             if array.dtype.kind not in NUMBERS:
                 raise UsageError(f"--input {name}: an array of {array.dtype}; numbers are needed")
         digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode() + array.tobytes()).hexdigest()

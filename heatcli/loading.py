@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from heatcli import network
-from heatcli.errors import UsageError
+from heatcli.errors import UsageError, shown
 from heatcli.explainer import Explainer
 from heatcli.explanation import ModelInfo
 from heatcli.inputs import Range, constants
@@ -28,6 +28,7 @@ from heatcli.pictures.facts import from_known, sidecar_path
 from heatcli.pictures.labels import both, labels_from_metadata, read_labels
 
 Array = np.ndarray
+LONGEST_NAME = 1000
 
 
 def load(
@@ -103,7 +104,7 @@ def load(
         else from_known(recognised.settings, recognised.name, checked=recognised.checked),
     )
     if labels is None and (beside := sidecar.get("labels")):
-        labels = path.parent / beside if isinstance(beside, str) else beside
+        labels = _named(path, beside) if isinstance(beside, str) else beside
     names = _labels(labels, path, read.output)
     if names is None and recognised is not None and recognised.classes == read.output.classes:
         names = known_labels(recognised)
@@ -133,16 +134,25 @@ def _beside(model: Path, sidecar: Mapping[str, Any]) -> dict[str, Any]:
     stated = sidecar.get("inputs") or {}
     if not isinstance(stated, dict):
         raise UsageError(f"{sidecar_path(model)}: inputs: an object from names to files or numbers is needed")
-    return {name: model.parent / value if isinstance(value, str) else value for name, value in stated.items()}
+    return {name: _named(model, value) if isinstance(value, str) else value for name, value in stated.items()}
 
 
-def _labels(labels: str | Path | Sequence[str] | None, model: Path, output: OutputSpec) -> tuple[str, ...] | None:
+def _named(model: Path, name: str) -> Path:
+    """Return the file of that name as seen from the model, which its sidecar names."""
+    if len(name) > LONGEST_NAME:
+        raise UsageError(f"{sidecar_path(model)}: {shown(name)} is no name of a file")
+    return model.parent / name
+
+
+def _labels(labels: Any, model: Path, output: OutputSpec) -> tuple[str, ...] | None:
     if labels is None:
         return None
     if isinstance(labels, str | Path):
         return read_labels(labels, output.classes, single=output.single)
+    if not isinstance(labels, Sequence) or not all(isinstance(label, str | int) for label in labels):
+        raise UsageError(f"labels of {model}: a file or a list of names is needed, not a {type(labels).__name__}")
     if output.single and len(labels) == 1:
-        return both(labels[0])
+        return both(str(labels[0]))
     if len(labels) != output.classes:
         raise UsageError(f"{len(labels)} labels were given, but {model} has {output.classes} classes")
-    return tuple(labels)
+    return tuple(map(str, labels))

@@ -8,11 +8,13 @@ import os
 import stat
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 MOST_JSON = 16 << 20
 """Bytes of a JSON file at most: settings, labels, configurations."""
 
+PIECE = 1 << 16
+"""Bytes that are read at a time where nobody knows how many will come."""
 STRANGE = "is a pipe or a device, not a regular file"
 
 
@@ -49,12 +51,23 @@ def size(stream: BufferedReader) -> int:
 def content(path: str | Path, most: int) -> bytes:
     """Return all bytes of the regular file at ``path``; raises TooLarge where they are more than ``most``."""
     with opened(path) as stream:
-        if size(stream) > most:
-            raise TooLarge(errno.EFBIG, f"has more than the {most:,} bytes that are read", str(path))
-        found = stream.read(most + 1)
-    if len(found) > most:  # it grew, or has no size: some files of the system say 0
-        raise TooLarge(errno.EFBIG, f"has more than the {most:,} bytes that are read", str(path))
-    return found
+        return whole(stream, most, size(stream), str(path))
+
+
+def whole(stream: BinaryIO, most: int, likely: int = 0, name: str = "") -> bytes:
+    """Return all bytes of an open file, ``likely`` so many; raises TooLarge where they are more than ``most``.
+
+    Reading so many as may come would take memory for them at once.
+    """
+    parts, total = [b""], 0
+    while likely <= most:
+        parts.append(stream.read(max(likely + 1 - total, PIECE)))
+        total += len(parts[-1])
+        if not parts[-1]:
+            return b"".join(parts)
+        if total > most:
+            break
+    raise TooLarge(errno.EFBIG, f"has more than the {most:,} bytes that are read", name)
 
 
 def read_json(path: str | Path, most: int = MOST_JSON) -> Any:

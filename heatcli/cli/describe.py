@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from enum import StrEnum
-from json import dumps, loads
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from heatcli.cli import options, telling, values
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, count, shorten
 from heatcli.errors import HeatcliError, UsageError
+from heatcli.opening import read_json
 from heatcli.replacing import replacing
 
 if TYPE_CHECKING:
@@ -169,8 +170,8 @@ def _refuse(path: Path, explainer: Explainer, *, overwrite: bool) -> None:
 def _says(path: Path) -> str:
     """Return in a line what a sidecar says, empty where the file is none."""
     try:
-        content = loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(path)
+    except (OSError, ValueError):
         return ""
     if not isinstance(content, dict):
         return ""

@@ -17,7 +17,7 @@ from PIL.Image import Image
 
 from heatcli.errors import PictureError
 from heatcli.limits import Limits, rounded_up
-from heatcli.opening import Irregular, opened, size
+from heatcli.opening import Irregular, TooLarge, opened, size, whole
 
 Source = str | Path | bytes | BinaryIO | Image
 
@@ -112,14 +112,13 @@ def to_eight_bits(pixels: np.ndarray, *, sixteen: bool) -> np.ndarray:
 def _in_memory(stream: BinaryIO) -> io.BytesIO:
     name = getattr(stream, "name", "the picture")
     try:
-        content = stream.read(MOST_BYTES + 1)
+        return io.BytesIO(whole(stream, MOST_BYTES))
+    except TooLarge:
+        raise PictureError(f"{name}: more than {MOST_BYTES >> 30} GiB came in; that is no picture") from None
     except (OSError, ValueError) as error:
         raise PictureError(f"{name}: cannot be read ({_reason(error)})") from error
-    if not isinstance(content, bytes):
-        raise PictureError(f"{name}: was opened as text; open it with the mode 'rb'")
-    if len(content) > MOST_BYTES:
-        raise PictureError(f"{name}: more than {MOST_BYTES >> 30} GiB came in; that is no picture")
-    return io.BytesIO(content)
+    except TypeError:
+        raise PictureError(f"{name}: was opened as text; open it with the mode 'rb'") from None
 
 
 def _opened(stream: BinaryIO, name: str, most: int) -> Image:
