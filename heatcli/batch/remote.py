@@ -5,6 +5,7 @@ Whatever a storage raises becomes a ``StorageError`` of one line, in which no cr
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -97,22 +98,22 @@ def read(url: str, limit: int) -> bytes:
     """Return the content; raises StorageError, also where it is larger than ``limit`` bytes."""
     with _translated(url):
         files, path = _opened(url)
-        # servers of the web may ignore which bytes they are asked for
-        web = scheme(url) in WEB
-        content: bytes = _streamed(files, path, limit) if web else files.cat_file(path, start=0, end=limit + 1)
-    if len(content) > limit:
-        raise StorageError(f"more than {limit:,} bytes; that is no picture")
-    return content
+        if scheme(url) in WEB:  # one request, as a size that is given keeps fsspec from asking for it first
+            with files.open(path, "rb", block_size=0, size=1) as stream:
+                return bounded(stream, limit)
+        content: bytes = files.cat_file(path, start=0, end=limit + 1)
+    return bounded(io.BytesIO(content), limit)
 
 
-def _streamed(files: Any, path: str, limit: int) -> bytes:
-    """Return ``limit + 1`` bytes at most by one request; a size that is given keeps fsspec from asking for it first."""
+def bounded(stream: BinaryIO, limit: int) -> bytes:
+    """Return what is left in ``stream``; raises StorageError where that is more than ``limit`` bytes."""
     pieces, length = [], 0
-    with files.open(path, "rb", block_size=0, size=1) as stream:
-        while length <= limit and (piece := stream.read(min(BLOCK, limit + 1 - length))):
-            pieces.append(piece)
-            length += len(piece)
-    return b"".join(pieces)
+    while length <= limit and (piece := stream.read(min(BLOCK, limit + 1 - length))):
+        pieces.append(piece)
+        length += len(piece)
+    if length > limit:
+        raise StorageError(f"more than {limit:,} bytes, which is the most that is read")
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def part(url: str, start: int, size: int) -> bytes:
@@ -325,8 +326,8 @@ def _translated(url: str) -> Iterator[None]:
 
 def _reason(error: BaseException, url: str) -> str:
     """Return why a storage said no, in one line without credentials."""
-    while isinstance(error, FileNotFoundError) and error.__cause__ is not None:  # how fsspec says that a server failed
-        error = error.__cause__
+    while scheme(url) in WEB and isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__  # of a web server fsspec says that nothing is there, whatever it answers
     said = str(error.strerror or error) if isinstance(error, OSError) else str(error)
     text = SECRET.sub(r"\g<scheme>\g<rest>", " ".join(said.split()))[:200]
     kind = type(error).__name__
@@ -334,7 +335,7 @@ def _reason(error: BaseException, url: str) -> str:
     if isinstance(error, ImportError):
         return f"a package for {scheme(url)}:// is missing: {GET_IT}"
     if isinstance(error, FileNotFoundError) or status == HTTPStatus.NOT_FOUND:
-        return "there is none"
+        return "there is no such bucket" if "specified bucket" in text else "there is none"
     if isinstance(status, int):
         return f"the server answers {status} {getattr(error, 'message', '')}".rstrip()
     if isinstance(error, PermissionError):

@@ -9,7 +9,6 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from heatcli.batch import remote
-from heatcli.batch.remote import StorageError
 from heatcli.replacing import replacing
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z][A-Za-z0-9+.-]+)*://")
@@ -20,7 +19,7 @@ MOST_BYTES = 1 << 30
 
 def is_remote(place: str) -> bool:
     """Whether it is a URL and not a path of this machine."""
-    return URL.match(place) is not None
+    return "://" in place and URL.match(place) is not None
 
 
 def local(text: str) -> str:
@@ -62,10 +61,7 @@ def read(place: str, limit: int = MOST_BYTES) -> bytes:
     if is_remote(place):
         return remote.read(place, limit)
     with Path(place).open("rb") as stream:
-        content = stream.read(limit + 1)
-    if len(content) > limit:
-        raise StorageError(f"more than {limit:,} bytes; that is no picture")
-    return content
+        return remote.bounded(stream, limit)
 
 
 def write(place: str, content: bytes) -> None:
