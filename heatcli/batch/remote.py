@@ -8,12 +8,14 @@ from __future__ import annotations
 import io
 import logging
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from heatcli.errors import UsageError
@@ -221,6 +223,21 @@ def write(url: str, content: bytes) -> None:
         if files.exists(path):
             files.rm_file(path)
         files.mv(temporary, path)
+
+
+def fetch(url: str, stream: BinaryIO) -> None:
+    """Write the content to ``stream``, piece by piece."""
+    with _translated(url):
+        files, path = _opened(url)
+        with files.open(path, "rb") as source:
+            shutil.copyfileobj(source, stream, 1 << 22)
+
+
+def send(file: Path, url: str) -> None:
+    """Write an object with what a ``file`` of this machine holds."""
+    with _translated(url):
+        files, path = _opened(url)
+        files.put_file(str(file), path)
 
 
 def remove(url: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
@@ -71,6 +73,24 @@ def write(place: str, content: bytes) -> None:
         return
     with replacing(Path(place)) as stream:
         stream.write(content)
+
+
+def fetch(place: str, stream: BinaryIO) -> None:
+    """Write to ``stream`` what the file at ``place`` holds, however large. Raises OSError."""
+    if is_remote(place):
+        remote.fetch(place, stream)
+        return
+    with Path(place).open("rb") as source:
+        shutil.copyfileobj(source, stream)
+
+
+def send(file: Path, place: str) -> None:
+    """Write the file at ``place`` with what a ``file`` of this machine holds, however large. Raises OSError."""
+    if is_remote(place):
+        remote.send(file, place)
+        return
+    with file.open("rb") as source, replacing(Path(place)) as stream:
+        shutil.copyfileobj(source, stream)
 
 
 def remove(place: str) -> None:
