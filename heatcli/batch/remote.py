@@ -288,11 +288,14 @@ def check_writable(url: str) -> None:
     try:
         with _translated(url):
             files, _ = _opened(url)
-            there = files.exists(bucket)
+            try:
+                files.info(bucket)
+            except FileNotFoundError:
+                raise StorageError(f"there is no bucket {bucket!r}") from None
+            except PermissionError:  # who may write need not be allowed to look
+                return
     except StorageError as error:
         raise UsageError(f"cannot write to {shown(url)}: {error}; give another -o") from error
-    if not there:
-        raise UsageError(f"cannot write to {shown(url)}: there is no bucket {bucket!r}; give another -o")
 
 
 def _opened(url: str) -> tuple[Any, str]:

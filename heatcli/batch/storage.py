@@ -142,4 +142,6 @@ def oversized(size: int) -> str | None:
 
 def reason(error: OSError) -> str:
     """Return in a line why a file could not be read or written, without its name."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
     return " ".join(str(error.strerror or error).split()) or type(error).__name__

@@ -236,6 +236,8 @@ def test_without_credentials(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="no credentials for s3:// were found") as said:
         expand(["s3://pics/x/"])
     assert "\n" not in str(said.value)
+    with pytest.raises(UsageError, match="cannot write to s3://pics/maps: no credentials"):
+        remote.check_writable("s3://pics/maps")
     fsspec.get_filesystem_class("s3").clear_instance_cache()
 
 
