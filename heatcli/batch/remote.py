@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
@@ -323,6 +322,8 @@ def _when(info: dict[str, Any]) -> int | None:
     """Return the time of the last change from what a storage says of an object, in nanoseconds."""
     value = next((info[name] for name in CHANGED if info.get(name) is not None), None)
     if isinstance(value, str):
+        from email.utils import parsedate_to_datetime
+
         parse: Callable[[str], datetime] = parsedate_to_datetime if "," in value else datetime.fromisoformat
         try:
             value = parse(value)

@@ -7,8 +7,6 @@ import re
 import shutil
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from heatcli.batch import remote
 from heatcli.replacing import replacing
@@ -28,6 +26,9 @@ def local(text: str) -> str:
     """Return what was typed, a ``file://`` URL as the path it stands for."""
     if text[:7].lower() != "file://":
         return text
+    from urllib.parse import unquote, urlsplit
+    from urllib.request import url2pathname
+
     path = urlsplit(text).path
     return path if os.path.lexists(path) and unquote(path) != path else url2pathname(path)
 
