@@ -23,7 +23,7 @@ sys.exit(code)
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], *([command, "--help"] for command in ("explain", "inspect", "compare", "evaluate"))],
+    [["--help"], ["--version"], *([command, "--help"] for command in ("explain", "inspect", "compare", "evaluate", "report"))],
     ids=" ".join,
 )
 def test_imports_nothing_heavy(arguments: list[str]):

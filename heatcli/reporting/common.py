@@ -59,7 +59,12 @@ class Common:
 
     def differing(self) -> list[tuple[int, str]]:
         """Return what has more than one value, as places in ``GROUPS`` and names."""
-        return [(place, name) for place, values in enumerate(self._values) for name, found in values.items() if len(found) > 1]
+        return [
+            (place, name)
+            for place, values in enumerate(self._values)
+            for name, found in values.items()
+            if len(found) > 1
+        ]
 
     def shown(self) -> list[dict[str, Any]]:
         """Return the groups for the page: for each name its values, the first of them where there are many."""
@@ -67,7 +72,12 @@ class Common:
             {
                 "group": group,
                 "rows": [
-                    {"name": visible(name), "values": list(found)[:SHOWN], "count": len(found), "all": len(found) < COUNTED}
+                    {
+                        "name": visible(name),
+                        "values": list(found)[:SHOWN],
+                        "count": len(found),
+                        "all": len(found) < COUNTED,
+                    }
                     for name, found in values.items()
                 ],
             }

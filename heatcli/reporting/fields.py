@@ -1,4 +1,4 @@
-"""Takes single values out of a record, which may be older than this version or edited by hand: None for what is not there."""
+"""Takes single values out of a record that may be older than this version or edited: None for what is not there."""
 
 from __future__ import annotations
 

@@ -103,6 +103,8 @@
   function head() {
     $("model").replaceChildren(bidi(data.model.name));
     const made = totals.records - totals.failed;
+    if (data.model.sha256) $("meta").append("SHA-256 ", make("code", {}, data.model.sha256), " …");
+    if (data.model.producer) $("meta").append(data.model.sha256 ? " · " : "", "written by ", bidi(data.model.producer));
     const lede = $("lede");
     lede.append(`${counted(made, "heatmap")} of ${counted(totals.inputs, "input")}, by `);
     data.methods.forEach(([method, times], place) => {
@@ -111,19 +113,17 @@
       if (data.methods.length > 1) lede.append(` (${count(times)})`);
     });
     lede.append(".");
-    if (data.model.producer) lede.append(" The network was written by ", make("b", {}, bidi(data.model.producer)), ".");
     const figures = [
       ["Inputs", count(totals.inputs), ""],
       ["Heatmaps", count(made), ""],
       ["Failed", count(totals.failed), totals.failed ? "bad" : ""],
       ["With warnings", count(totals.warned), totals.warned ? "hint" : ""],
-      ["Median time", seconds(totals.seconds), ""],
-      ["SHA-256", data.model.sha256 || "–", ""],
+      ["Median time", totals.seconds === null ? "–" : `${Number(totals.seconds.toPrecision(2))} s`, ""],
     ];
     $("figures").append(...figures.map(([name, value, kind]) =>
       make("div", { class: kind }, make("dt", {}, name), make("dd", {}, value))));
     $("common").append(...data.common.map((group) =>
-      make("section", {}, make("h3", {}, group.group), pairs(group.rows.map(settingRow)))));
+      make("section", {}, make("h3", {}, group.group), ...settings(group.rows))));
     $("foot").append(`Made by heatcli ${data.version}. Everything shown is in this file; it fetches nothing from any other place.`);
     if (totals.held < totals.records) {
       $("held").textContent = `This page holds the first ${count(totals.held)} of ${count(totals.records)} records; the table beside it has all of them.`;
@@ -133,6 +133,14 @@
   function pairs(rows) {
     return make("dl", { class: "pairs" }, ...rows.map(([name, value, kind]) =>
       make("div", { class: kind || null }, make("dt", {}, name), make("dd", {}, value))));
+  }
+
+  /** What is set, a row each; what is not, in one line. */
+  function settings(rows) {
+    const isSet = (row) => row.count > 1 || row.values[0] !== "–";
+    const unset = rows.filter((row) => !isSet(row)).map((row) => row.name);
+    return [pairs(rows.filter(isSet).map(settingRow)),
+      unset.length ? make("p", { class: "unset" }, `Not set: ${unset.join(", ")}`) : null].filter(Boolean);
   }
 
   function settingRow(row) {
@@ -528,8 +536,8 @@
     const relevance = [["Smallest", digits(record.min)], ["Largest", digits(record.max)], ["Negative share", percent(record.negative)],
       ["At the border", make("span", {}, percent(record.border), record.border === null ? null : make("small", {}, `evenly spread: ${percent(BORDER_IF_EVEN)}`))]];
     if (record.min !== null) parts.push(section("Relevance of a pixel", pairs(relevance)));
-    const settings = differing.map((name, place) => [name, bidi(word(record.differing[place]) || "–")]).filter(([, value]) => !record.failure || value.textContent !== "–");
-    parts.push(section("Settings", pairs([["method", word(record.method) || "–"], ...settings]),
+    const own = differing.map((name, place) => [name, bidi(word(record.differing[place]) || "–")]).filter(([, value]) => !record.failure || value.textContent !== "–");
+    parts.push(section("Settings", pairs([["method", word(record.method) || "–"], ...own]),
       make("p", { class: "file" }, differing.length ? "All else is the same for every picture; it stands at the head of the page." : "The same for every picture; they stand at the head of the page.")));
     const times = steps.map((step, place) => [step, seconds(record.seconds[place])]);
     if (total(record.seconds) !== null) parts.push(section("Time", pairs([...times, ["in all", seconds(total(record.seconds))]])));

@@ -33,6 +33,8 @@ PAGE = "report.html"
 SUMMARY = "summary"
 THUMBNAILS = 160
 MOST = 5000
+EXAMPLES = 10
+"""So many missing images are named."""
 JOBS = 4
 """So many images are read at a time: each may take some hundred megabytes."""
 
@@ -42,8 +44,8 @@ class Written:
     """What was written: the ``page``, the ``tables`` beside it, and what is worth telling of it.
 
     ``records`` is the number of records that there are, ``held`` of those on the page, ``failed`` of those without a
-    heatmap; ``missing`` counts images that were not found or not readable, ``left_out`` the lines that are no record
-    of this schema.
+    heatmap; ``missing`` counts images that were not found or not readable, and ``examples`` names some of them;
+    ``left_out`` counts the lines that are no record of this schema.
     """
 
     page: Path
@@ -52,6 +54,7 @@ class Written:
     held: int
     failed: int
     missing: int
+    examples: tuple[str, ...]
     left_out: int
 
 
@@ -93,11 +96,18 @@ def write_report(
                     table.add(cells)
             if not gathered.records:
                 raise UsageError(_nothing(records, left_out))
-            missing = _write(gathered, records, page, thumbnails, open_input, open_output, bar)
+            missing, examples = _write(gathered, records, page, thumbnails, open_input, open_output, bar)
     except OSError as error:
-        raise UsageError(f"cannot write {error.filename or page}: {error.strerror or error}") from error
+        raise UsageError(f"cannot write {error.filename or page}: {error.strerror or error}; give another -o") from error
     return Written(
-        page, tables, gathered.records, gathered.held, gathered.failed, missing=missing, left_out=left_out.lines
+        page=page,
+        tables=tables,
+        records=gathered.records,
+        held=gathered.held,
+        failed=gathered.failed,
+        missing=missing,
+        examples=examples,
+        left_out=left_out.lines,
     )
 
 
@@ -119,7 +129,9 @@ def _records(path: Path, left_out: LeftOut) -> Iterator[Record]:
 def _nothing(records: Path, left_out: LeftOut) -> str:
     if left_out.foreign:
         kinds = ", ".join(visible(kind) for kind in list(left_out.foreign)[:3])
-        return f"{records}: records of schema {kinds}, and this version of heatcli reads schema {SCHEMA}; update heatcli"
+        return (
+            f"{records}: records of schema {kinds}, and this version of heatcli reads schema {SCHEMA}; update heatcli"
+        )
     if left_out.torn:
         return f"{records}: no line of it is a record; give the records.jsonl of `heatcli explain FOLDER -o OUT`"
     return f"{records}: holds no records; explain some pictures first"
@@ -133,14 +145,15 @@ def _write(
     open_input: Opener | None,
     open_output: Opener | None,
     bar: Bar,
-) -> int:
-    """Write the page and return how many images are missing."""
+) -> tuple[int, tuple[str, ...]]:
+    """Write the page; return how many images are missing, and some of them with the reason."""
     places = Places(records.parent, gathered.outputs())
     openers: dict[str, Opener] = {
         "picture": open_input or (lambda record: places.input(text(record.get("input")))),
         "heatmap": open_output or (lambda record: places.output(text(record.get("output")))),
     }
     missing = 0
+    examples: list[str] = []
 
     def small(source: Source) -> Thumbnail | Missing:
         kind, record = source
@@ -152,9 +165,13 @@ def _write(
             advance()
             found = outcome.result or Missing(str(outcome.error) or type(outcome.error).__name__)
             if isinstance(found, Missing):
-                # what failed has an unreadable picture and says so itself
-                missing += outcome.item[1].get("error") is None
                 found = Missing(visible(found.reason))
+                kind, record = outcome.item
+                if record.get("error") is None:  # what failed has no readable picture, and says so itself
+                    missing += 1
+                    if len(examples) < EXAMPLES:
+                        name = text(record.get("input" if kind == "picture" else "output"))
+                        examples.append(f"{visible(name or '')}: {found.reason}")
             yield found
 
     jobs = min(cores(), JOBS)
@@ -164,4 +181,4 @@ def _write(
         bar(len(gathered.sources)) as advance,
     ):
         write_page(stream, gathered.data(places, page), images())
-    return missing
+    return missing, tuple(examples)

@@ -27,16 +27,17 @@ class Table(Protocol):
 
 @contextmanager
 def csv_table(path: Path) -> Iterator[Table]:
-    """Yield what writes rows to ``path``, which appears whole when the block ends.
+    r"""Yield what writes rows to ``path``, which appears whole when the block ends.
 
     The first line names the columns. A missing value is an empty field, a number is written with all its digits, a
-    byte of a file name that is no UTF-8 as ``\\udcff``.
+    byte of a file name that is no UTF-8 as ``\udcff``.
     """
     with replacing(path) as stream:
         lines = io.TextIOWrapper(stream, "utf-8", errors="backslashreplace", newline="")
-        yield _Csv(lines)
-        lines.flush()
-        lines.detach()
+        try:
+            yield _Csv(lines)
+        finally:
+            lines.detach()
 
 
 @contextmanager
@@ -68,12 +69,12 @@ class _Csv:
 
 class _Parquet:
     def __init__(self, stream: BinaryIO) -> None:
-        import pyarrow
-        import pyarrow.parquet
+        import pyarrow as pa
+        from pyarrow.parquet import ParquetWriter
 
-        types = {"text": pyarrow.string(), "whole": pyarrow.int64(), "real": pyarrow.float64()}
-        self._schema: Any = pyarrow.schema([(column.name, types[column.kind]) for column in COLUMNS])
-        self._writer: Any = pyarrow.parquet.ParquetWriter(stream, self._schema)
+        types = {"text": pa.string(), "whole": pa.int64(), "real": pa.float64()}
+        self._schema: Any = pa.schema([(column.name, types[column.kind]) for column in COLUMNS])
+        self._writer: Any = ParquetWriter(stream, self._schema)
         self._rows: list[list[Cell]] = []
 
     def add(self, cells: list[Cell]) -> None:
@@ -86,13 +87,14 @@ class _Parquet:
         self._writer.close()
 
     def _write(self) -> None:
-        import pyarrow
+        import pyarrow as pa
 
         if self._rows:
             columns = [
-                pyarrow.array(cells, kind.type) for cells, kind in zip(zip(*self._rows, strict=True), self._schema, strict=True)
+                pa.array(cells, kind.type)
+                for cells, kind in zip(zip(*self._rows, strict=True), self._schema, strict=True)
             ]
-            self._writer.write_batch(pyarrow.RecordBatch.from_arrays(columns, schema=self._schema))
+            self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
             self._rows.clear()
 
 

@@ -42,7 +42,8 @@ def thumbnail(source: Path | bytes | None, side: int) -> Thumbnail | Missing:
     try:
         image = read_picture(source, at_least=2 * side)
     except PictureError as error:
-        return Missing(str(error).removeprefix(f"{source}: "))
+        name = str(source) if isinstance(source, Path) else "the picture"
+        return Missing(str(error).removeprefix(f"{name}: "))
     width, height = image.size
     image.thumbnail((side, side), Resampling.LANCZOS, reducing_gap=2.0)
     stream = io.BytesIO()

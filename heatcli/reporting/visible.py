@@ -39,5 +39,5 @@ def _seen(sign: str) -> str:
 
 
 def script_json(value: Any) -> str:
-    """Return ``value`` as JSON that can stand in a script element: nothing in it ends the element or opens a comment."""
+    """Return ``value`` as JSON that can stand in a script element: nothing in it ends the element."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(ESCAPED)
