@@ -72,9 +72,7 @@ def report(
     quiet: options.Quiet = False,
     verbose: Annotated[
         bool,
-        typer.Option(
-            "--verbose", "-v", help="Print more: which pictures are missing.", rich_help_panel=options.RUN
-        ),
+        typer.Option("--verbose", "-v", help="Print more: which pictures are missing.", rich_help_panel=options.RUN),
     ] = False,
     debug: options.Debug = False,  # noqa: ARG001 - what shows the error reads it from the command line
 ) -> int:

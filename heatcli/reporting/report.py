@@ -98,7 +98,9 @@ def write_report(
                 raise UsageError(_nothing(records, left_out))
             missing, examples = _write(gathered, records, page, thumbnails, open_input, open_output, bar)
     except OSError as error:
-        raise UsageError(f"cannot write {error.filename or page}: {error.strerror or error}; give another -o") from error
+        raise UsageError(
+            f"cannot write {error.filename or page}: {error.strerror or error}; give another -o"
+        ) from error
     return Written(
         page=page,
         tables=tables,
