@@ -586,7 +586,8 @@
   }
 
   function closed() {
-    if (named()) history.replaceState(null, "", location.pathname + location.search);
+    if (dialog.open) return; // the event comes late: another picture was asked for meanwhile
+    if (named() === open) history.replaceState(null, "", location.pathname + location.search);
     const position = shown.indexOf(open);
     open = null;
     if (position >= 0) gallery.go(position); // back to the card, also where the arrows led to another one

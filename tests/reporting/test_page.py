@@ -103,9 +103,9 @@ def test_it_opens_with_the_model_the_totals_and_the_pictures(opened, report: Pat
         *("Inputs", "24", "Heatmaps", "23", "Failed", "1", "With", "warnings", "5", "Median", "time", "1", "s"),
     ]
     assert counted(page) == "24 of 24"
-    sizes = page.eval_on_selector_all(".card img", "all => all.map(image => image.naturalWidth)")
-    assert sizes
-    assert set(sizes) <= {48, 96}
+    for position, width in [(1, 48), (4, 96)]:
+        image = page.locator(f".card[aria-posinset='{position}'] img")
+        playwright.expect(image).to_have_js_property("naturalWidth", width)
 
 
 def test_search_by_name_label_and_index(opened, report: Path):
@@ -287,7 +287,7 @@ def test_names_of_strangers_are_text(opened, tmp_path: Path):
         links = page.eval_on_selector_all("#told a", "all => all.map(one => [one.getAttribute('href'), one.protocol])")
         assert all(re.match(r"\.\.?/", link) and protocol == "file:" for link, protocol in links)
         if position % 2:
-            assert page.evaluate("[...document.images].filter(one => one.closest('#stage'))[0].naturalWidth") == 48
+            playwright.expect(page.locator("#stage img").first).to_have_js_property("naturalWidth", 48)
         page.keyboard.press("Escape")
         page.wait_for_selector("dialog", state="hidden")
     assert page.url.endswith("report.html")
@@ -321,7 +321,8 @@ def test_a_page_that_has_moved_away_from_its_files_still_shows_them(opened, repo
     (tmp_path / "alone.html").write_text(re.sub(r'"\.{1,2}/[^"]*\.png"', "null", text), "utf-8")
     page = opened(tmp_path / "alone.html")
     page.locator(".card a").first.click()
-    assert page.evaluate("[...document.querySelectorAll('#stage img')].map(one => one.naturalWidth)") == [48, 48]
+    for place in range(2):
+        playwright.expect(page.locator("#stage img").nth(place)).to_have_js_property("naturalWidth", 48)
 
 
 def luminance(colour: str) -> float:
