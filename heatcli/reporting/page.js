@@ -36,8 +36,8 @@
     return element;
   }
 
-  /** What a stranger wrote keeps its direction to itself. */
-  function bidi(text) { return make("bdi", {}, text); }
+  /** What a stranger wrote keeps its direction to itself, and a file's ending stays at its end. */
+  function bidi(text, kind) { return make("bdi", { dir: "ltr", class: kind }, text); }
 
   function count(number) { return number.toLocaleString("en").replaceAll(",", "\u202f"); }
   function counted(number, one, many = one + "s") { return `${count(number)} ${number === 1 ? one : many}`; }
@@ -47,7 +47,7 @@
     if (value === null) return "–";
     if (value === 0) return "0";
     const size = Math.abs(value);
-    if (size < 1e-4 || size >= 1e6) return value.toExponential(2).replace("e+", "e").replace("-", "−");
+    if (size < 1e-4 || size >= 1e6) return value.toExponential(2).replace("e+", "e").replaceAll("-", "−");
     return value.toFixed(Math.max(0, 3 - Math.floor(Math.log10(size)))).replace("-", "−");
   }
 
@@ -59,7 +59,7 @@
     return `${(100 * share).toFixed(1).replace("-", "−")} %`;
   }
 
-  function seconds(value) { return value === null ? "–" : `${digits(value)} s`; }
+  function seconds(value) { return value === null ? "–" : `${Number(value.toPrecision(2))} s`; }
 
   function total(times) {
     const known = times.filter((time) => time !== null);
@@ -118,7 +118,7 @@
       ["Heatmaps", count(made), ""],
       ["Failed", count(totals.failed), totals.failed ? "bad" : ""],
       ["With warnings", count(totals.warned), totals.warned ? "hint" : ""],
-      ["Median time", totals.seconds === null ? "–" : `${Number(totals.seconds.toPrecision(2))} s`, ""],
+      ["Median time", seconds(totals.seconds), ""],
     ];
     $("figures").append(...figures.map(([name, value, kind]) =>
       make("div", { class: kind }, make("dt", {}, name), make("dd", {}, value))));
@@ -288,12 +288,13 @@
       this.list.style.height = `${Math.max(0, rows * this.height - this.gap)}px`;
     },
 
-    /** Which positions are in sight, a few rows more on both sides. */
+    /** Which positions are in sight, a few rows more on both sides; one row at least, for Tab to reach. */
     range() {
       const above = -this.list.getBoundingClientRect().top;
-      const first = Math.max(0, Math.floor(above / this.height) - this.OVER);
-      const last = Math.ceil((above + innerHeight) / this.height) + this.OVER;
-      return [first * this.columns, Math.min(shown.length, Math.max(0, last) * this.columns)];
+      const rows = Math.ceil(shown.length / this.columns);
+      const first = Math.min(Math.max(0, Math.floor(above / this.height) - this.OVER), Math.max(0, rows - 1));
+      const last = Math.max(first + 1, Math.ceil((above + innerHeight) / this.height) + this.OVER);
+      return [first * this.columns, Math.min(shown.length, last * this.columns)];
     },
 
     /** Put everything there anew: the order, the columns or the faces have changed. */
@@ -321,7 +322,7 @@
 
     /** Let Tab reach one card: the current one, or the first that is there. */
     reachable(from, to) {
-      const reached = this.nodes.has(this.current) ? this.current : Math.min(from + this.OVER * this.columns, to - 1);
+      const reached = this.nodes.has(this.current) ? this.current : Math.min(from && from + this.OVER * this.columns, to - 1);
       for (const [position, node] of this.nodes) node.firstChild.tabIndex = position === reached ? 0 : -1;
     },
 
@@ -374,8 +375,8 @@
     const first = record.failure ? word(record.failure[0]) : className(record);
     const [what, value] = SORTS[chosen.sort][2] ? SORTS[chosen.sort][2](record) : ["f(x)", digits(record.score)];
     const lines = [
-      make("span", { class: "first" }, make("bdi", { class: "clip" }, first), make("span", {}, record.probability === null ? "" : percent(record.probability))),
-      make("span", { class: "second" }, make("bdi", { class: "clip" }, shortName(record.name))),
+      make("span", { class: "first" }, bidi(first, "clip"), make("span", {}, record.probability === null ? "" : percent(record.probability))),
+      make("span", { class: "second" }, bidi(shortName(record.name), "clip")),
       make("span", { class: "third" }, record.failure ? "" : make("span", { class: "clip" }, `${what} ${value}`)),
     ];
     const link = make("a", { href: fragment(record), title: record.name, tabindex: -1 }, shot, make("span", { class: "text" }, ...lines));
@@ -525,7 +526,7 @@
     return shownImage;
   }
 
-  function section(title, ...content) { return make("section", {}, make("h3", {}, title), ...content); }
+  function section(title, ...content) { return make("section", {}, make("h3", {}, title), ...content.flat()); }
 
   function told(record) {
     const parts = [make("p", { class: "file" }, bidi(record.name))];
@@ -537,8 +538,8 @@
       ["At the border", make("span", {}, percent(record.border), record.border === null ? null : make("small", {}, `evenly spread: ${percent(BORDER_IF_EVEN)}`))]];
     if (record.min !== null) parts.push(section("Relevance of a pixel", pairs(relevance)));
     const own = differing.map((name, place) => [name, bidi(word(record.differing[place]) || "–")]).filter(([, value]) => !record.failure || value.textContent !== "–");
-    parts.push(section("Settings", pairs([["method", word(record.method) || "–"], ...own]),
-      make("p", { class: "file" }, differing.length ? "All else is the same for every picture; it stands at the head of the page." : "The same for every picture; they stand at the head of the page.")));
+    parts.push(section("Settings", pairs([["method", word(record.method) || "–"], ...own]), record.failure ? null :
+      make("p", { class: "file" }, `All ${differing.length ? "others" : "of them"} are the same for every picture and stand at the head of the page.`)));
     const times = steps.map((step, place) => [step, seconds(record.seconds[place])]);
     if (total(record.seconds) !== null) parts.push(section("Time", pairs([...times, ["in all", seconds(total(record.seconds))]])));
     const files = [["Picture", file(record.pictureLink, record.name)]];
@@ -638,10 +639,10 @@
   addEventListener("scroll", () => { drawn = drawn || requestAnimationFrame(() => { drawn = 0; gallery.draw(); }); }, { passive: true });
   let width = gallery.list.clientWidth;
   new ResizeObserver(() => {
-    if (gallery.list.clientWidth === width) return; // its height alone: that was us
+    if (gallery.list.clientWidth === width) return gallery.draw(); // what is above may have been opened or closed
     width = gallery.list.clientWidth;
     gallery.fresh();
-  }).observe(gallery.list);
+  }).observe(document.body);
   addEventListener("resize", () => gallery.draw());
   gallery.list.addEventListener("keydown", (event) => gallery.key(event));
   const coming = setInterval(arrived, 150);

@@ -15,7 +15,7 @@ from heatcli.reporting.rows import COLUMNS, Cell
 
 GROUP = 10_000
 """Rows of a row group: what Parquet holds in memory at a time."""
-MISSING = 'Parquet is written by pyarrow, which is not installed: python -m pip install "heatcli[table]"'
+MISSING = "Parquet is written by pyarrow, which is not installed: python -m pip install pyarrow"
 
 
 class Table(Protocol):
