@@ -2,7 +2,10 @@
 
     HeatcliError                 1   anything heatcli says no to
     ├── UsageError               2   an option, a name or a file that was given does not fit
+    │   └── Unwritable           2   this one file cannot be written; others may
     ├── PictureError             1   this one input cannot be read; others may
+    ├── OutputError              1   nothing can be written any more: the disk is full
+    ├── Fault                    1   a fault of heatcli itself, with its traceback
     └── ModelError               3   the model cannot be used at all
         ├── UnreadableModel      3   not an ONNX file, truncated, missing, refused by onnxruntime
         ├── UnsupportedModel     3   operations that heatcli cannot explain, every one of them by name
@@ -14,6 +17,7 @@ A message says what was given, what is wrong with it and what to do, in one or t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 class HeatcliError(Exception):
@@ -30,6 +34,27 @@ class UsageError(HeatcliError):
 
 class PictureError(HeatcliError):
     """One input cannot be read as a picture or tensor."""
+
+
+class Unwritable(UsageError):
+    """This one file cannot be written; others may."""
+
+
+class OutputError(HeatcliError):
+    """Nothing can be written any more, to this file or another: the disk is full, or gone."""
+
+
+class Fault(HeatcliError):
+    """A fault of heatcli itself: the ``kind`` of exception and its ``trace``, which may come from another process."""
+
+    def __init__(self, message: str, kind: str = "Exception", trace: str = "") -> None:
+        """Keep ``kind`` and ``trace`` beside the message."""
+        super().__init__(message)
+        self.kind, self.trace = kind, trace
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make it again with all that it holds."""
+        return type(self), (str(self), self.kind, self.trace)
 
 
 class ModelError(HeatcliError):
@@ -72,3 +97,7 @@ class UnsupportedModel(ModelError):
         """Keep the unsupported ``nodes`` and the ``hint`` beside the message."""
         super().__init__(f"{message}\n{hint}" if hint else message)
         self.message, self.nodes, self.hint = message, nodes, hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make it again with all that it holds."""
+        return type(self), (self.message, self.nodes, self.hint)

@@ -256,6 +256,14 @@ class Explainer:
         choice = self._choose(**settings)
         return steps(choice, partial(self._windows, choice))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what goes to another process or machine: everything but sessions, which are opened there."""
+        return {**self.__dict__, "_plan": None, "_plain_run": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what came from another process or machine."""
+        self.__dict__.update(state, _lock=threading.Lock())
+
     def _plan_for(self, choice: Choice, bounds: Bounds | None, stored: Stored | None) -> Plan:
         """Return the plan of ``choice``; one is kept, since it holds a session and the split weights."""
         key = (choice, stored, None if bounds is None else tuple(bound.tobytes() for bound in bounds))

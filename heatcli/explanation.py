@@ -86,12 +86,14 @@ class Explanation:
         colormap: str | None = None,
         scale: str | float = "per-image",
         size_like: str = "picture",
+        colorbar: bool = False,
     ) -> PIL.Image.Image:
         """Return the heatmap as a picture.
 
         ``style`` is heatmap, overlay, side-by-side or contour; ``colormap`` a name or a string such as ``000,f00,fff``;
         ``scale`` per-image, or the relevance that gets the strongest colour; ``size_like`` picture (the map lies on the
-        original picture) or network (the map as the network sees it). Raises UsageError for an unknown one.
+        original picture) or network (the map as the network sees it); ``colorbar`` adds a bar of the colours below,
+        with numbers: the relevance of one pixel of the network's input. Raises UsageError for an unknown one.
         """
         from heatcli.pictures.rendering import render
 
@@ -104,6 +106,7 @@ class Explanation:
             scale=scale,
             signed=self.signed,
             size_like=size_like,
+            colorbar=colorbar,
         )
 
     def save(self, path: str | Path | BinaryIO, **options: Any) -> Path | None:

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+PART = ".part"
+"""How the names of temporary files end, which begin with a dot; a killed run can leave some behind."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file that takes the place of ``path`` when the block ends without an exception; makes its folder."""
+    """Open a new file that takes the place of ``path`` when the block ends without an exception; makes its folder.
+
+    A link keeps pointing where it does, the file behind it is replaced; a device or pipe is written directly.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as stream:
+            yield stream
+        return
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}{PART}")
     try:
-        with temporary.open("wb") as stream:
+        with temporary.open("xb") as stream:
             yield stream
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file of this name, without its folder, is a temporary one that was left behind."""
+    return name.startswith(".") and name.endswith(PART)

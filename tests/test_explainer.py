@@ -159,6 +159,14 @@ def test_saved_heatmap_lies_on_the_original(explainer, green, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir() if "heatmap" in entry.name] == ["green.heatmap.png"]
 
 
+def test_a_heatmap_with_a_colour_bar_is_the_same_with_a_strip_below(explainer, green):
+    explanation = explainer.explain(green.resize((300, 200)))
+    plain, barred = explanation.render(), explanation.render(colorbar=True)
+    assert barred.width == 300
+    assert barred.height > 200
+    assert barred.crop((0, 0, 300, 200)).tobytes() == plain.tobytes()
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from heatcli.batch import remote, storage
 from heatcli.batch.items import TENSOR_SUFFIXES, Item
-from heatcli.batch.sources import PICTURE_SUFFIXES, Sources
+from heatcli.batch.repeats import repeated
+from heatcli.batch.selection import PICTURE_SUFFIXES
+from heatcli.batch.sources import Sources
 from heatcli.errors import UsageError
 
 STDOUT = "-"
@@ -20,12 +23,13 @@ RECORDS = "records.jsonl"
 class Plan:
     """Where everything goes: one ``file``, stdout (both None), or below ``folder``; ``records`` is the file of records.
 
-    ``several`` says that one picture has more than one target, and so each heatmap's name holds its class index.
+    All are places: paths of this machine, ``.`` being the current folder, or URLs. ``several`` says that one picture
+    has more than one target, and so each heatmap's name holds its class index.
     """
 
-    folder: Path | None
-    file: Path | None
-    records: Path | None
+    folder: str | None
+    file: str | None
+    records: str | None
     several: bool
 
     @property
@@ -33,20 +37,22 @@ class Plan:
         """Whether the one heatmap is written to stdout."""
         return self.folder is None and self.file is None
 
-    def heatmap(self, item: Item, target: int | None = None) -> Path:
-        """Return the file of this item's heatmap for class ``target``, such as ``maps/a/cat.281.heatmap.png``."""
+    def heatmap(self, item: Item, target: int | None = None) -> str:
+        """Return the place of this item's heatmap for class ``target``, such as ``maps/a/cat.281.heatmap.png``."""
         middle = f".{target}" if self.several and target is not None else ""
         if self.file is not None:
-            return self.file.with_name(f"{self.file.stem}{middle}{self.file.suffix}") if middle else self.file
+            stem, suffix = os.path.splitext(self.file)
+            return f"{stem}{middle}{suffix}"
         if self.folder is None:
             raise ValueError("a heatmap that goes to stdout has no file")
-        known = item.relative.suffix.lower() in PICTURE_SUFFIXES | TENSOR_SUFFIXES
-        place = item.relative.with_suffix("") if known else item.relative
-        return self.folder / place.with_name(f"{place.name}{middle}.heatmap.png")
+        below = item.below
+        stem, suffix = os.path.splitext(below)
+        known = suffix.lower() in PICTURE_SUFFIXES or suffix.lower() in TENSOR_SUFFIXES
+        return storage.joined(self.folder, f"{stem if known else below}{middle}.heatmap.png")
 
 
 def plan(sources: Sources, output: str | None, *, several: bool = False) -> Plan:
-    """Read ``output`` (a file, a folder, ``-`` or None) in view of the inputs.
+    """Read ``output`` (a file, a folder, ``-``, a URL of either, or None) in view of the inputs.
 
     Without it heatmaps go to the current folder, or to ``heatmaps/`` where a folder was given. Records are kept where
     many heatmaps go to a folder of their own. Raises UsageError where the output does not fit the inputs.
@@ -58,54 +64,71 @@ def plan(sources: Sources, output: str | None, *, several: bool = False) -> Plan
             raise UsageError(f"-o - writes one heatmap to stdout, but there are {what}; give a folder instead")
         return Plan(None, None, None, several)
     if output is None:
-        folder = Path(DEFAULT_FOLDER) if sources.folders else Path()
-        return Plan(folder, None, folder / RECORDS if sources.folders else None, several)
+        folder = DEFAULT_FOLDER if sources.folders else "."
+        return Plan(folder, None, storage.joined(folder, RECORDS) if sources.folders else None, several)
     if not output:
         raise UsageError("-o is empty; give a .png file, a folder, or - for stdout")
-    path = Path(output)
-    named_folder = (
-        os.path.isdir(path)  # noqa: PTH112 - pathlib raises where a folder above is closed to us
-        or output.endswith(("/", os.sep))
-        or not path.suffix
-    )
-    if named_folder or (sources.folders and path.suffix.lower() != ".png"):
-        return Plan(path, None, path / RECORDS if sources.folders or count > 1 else None, several)
+    place, suffix = _place(output)
+    if not suffix or (sources.folders and suffix != ".png"):
+        many = sources.folders or count > 1
+        return Plan(place, None, storage.joined(place, RECORDS) if many else None, several)
     if count > 1 or sources.folders:
         what = f"{count} inputs" if count > 1 else "a folder as input"
-        raise UsageError(f"-o {output} names one file, but there are {what}; give a folder")
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"-o {output}: heatmaps are written as PNG; give a name that ends in .png, or a folder")
-    return Plan(None, path, None, several)
+        raise UsageError(f"-o {storage.shown(output)} names one file, but there are {what}; give a folder")
+    if suffix != ".png":
+        raise UsageError(
+            f"-o {storage.shown(output)}: heatmaps are written as PNG; give a name that ends in .png, or a folder"
+        )
+    return Plan(None, place, None, several)
 
 
-def check(plan: Plan, items: Iterable[Item]) -> None:
+def _place(output: str) -> tuple[str, str]:
+    """Return the place that ``output`` names, and its suffix in small letters where it is no folder."""
+    text = storage.local(output)
+    if storage.is_remote(text):
+        bucket, _, path = text.partition("://")[2].partition("/")
+        suffix = os.path.splitext(path)[1].lower()
+        return text.rstrip("/") if bucket else text, "" if path.endswith("/") else suffix
+    folder = os.path.isdir(text) or text.endswith(("/", os.sep))  # pathlib raises where a folder above is closed to us
+    named = Path(text)
+    return str(named), "" if folder else named.suffix.lower()
+
+
+def check(plan: Plan, items: Sequence[Item]) -> None:
     """Raise UsageError where two inputs would write one file, one would be overwritten, or a folder is not writable.
 
     Nothing is made or written: a run that fails before its first heatmap leaves no trace.
     """
     if plan.to_stdout:
         return
-    items = tuple(item for item in items if not item.problem)
-    written: dict[str, Item] = {}
-    for item in items:
-        file = plan.heatmap(item)
-        other = written.setdefault(os.path.normcase(file.absolute()), item)
-        if other is not item:
-            raise UsageError(
-                f"{other.name} and {item.name} would both write {file}; rename one or explain them into two folders"
-            )
-    for item in items:
-        if item.path is not None and os.path.normcase(item.path.absolute()) in written:
-            raise UsageError(f"the heatmap would overwrite the picture {item.name}; give another -o")
-    for folder in dict.fromkeys(plan.heatmap(item).parent for item in items):
+
+    def places() -> Iterator[str]:
+        return (os.path.normcase(plan.heatmap(item)) for item in items if not item.problem)
+
+    for place in repeated(places):
+        one, other, *_ = (i for i in items if not i.problem and os.path.normcase(plan.heatmap(i)) == place)
+        raise UsageError(
+            f"{one.name} and {other.name} would both write {storage.shown(plan.heatmap(one))}; "
+            "rename one or explain them into two folders"
+        )
+    if plan.file is not None and not storage.is_remote(plan.file):  # in a folder, heatmaps have names of their own
+        file = os.path.normcase(Path(plan.file).absolute())
+        for item in items:
+            if item.path is not None and os.path.normcase(item.path.absolute()) == file:
+                raise UsageError(f"the heatmap would overwrite the picture {item.name}; give another -o")
+    place = plan.folder if plan.folder is not None else storage.parent(plan.file or "")
+    if storage.is_remote(place):
+        remote.check_writable(place)
+        return
+    for folder in dict.fromkeys(storage.parent(plan.heatmap(item)) for item in items if not item.problem):
         check_writable(folder)
     if plan.records is not None:
-        check_writable(plan.records.parent)
+        check_writable(storage.parent(plan.records))
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: str | Path) -> None:
     """Raise UsageError unless ``folder`` can be written into, or made in the nearest folder above it that exists."""
-    existing = folder.absolute()
+    existing = Path(folder).absolute()
     while not os.path.lexists(existing):
         existing = existing.parent
     if not existing.is_dir():

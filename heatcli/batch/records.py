@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any
 
 from heatcli.batch.versions import versions
-from heatcli.replacing import replacing
 
 if TYPE_CHECKING:
     from heatcli.explanation import ClassScore, Explanation, ModelInfo
@@ -92,7 +89,10 @@ def failure(
             "seconds": dict.fromkeys(SECONDS),
             "versions": versions(),
             "warnings": [],
-            "error": {"type": type(error).__name__, "message": str(error) or type(error).__name__},
+            "error": {
+                "type": getattr(error, "kind", type(error).__name__),
+                "message": str(error) or type(error).__name__,
+            },
         }
     )
     return entry
@@ -107,59 +107,6 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     """Return ``value`` as JSON that can be written in UTF-8: bytes of file names that are no text become escapes."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
     return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
-
-
-def read(path: Path) -> list[Record]:
-    """Return the records of a file in order; lines that were torn by a crash and foreign schemas are left out."""
-    try:
-        text = path.read_text("utf-8", errors="replace")
-    except FileNotFoundError:
-        return []
-    entries = []
-    for row in text.splitlines():
-        try:
-            entry = json.loads(row)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and entry.get("schema") == SCHEMA:
-            entries.append(entry)
-    return entries
-
-
-class RecordFile:
-    """A file of records that grows while a batch runs; what is in it survives a crash, line by line.
-
-    It is made at the first record, so that a batch that fails before leaves nothing behind.
-    """
-
-    def __init__(self, path: Path, kept: Iterable[Record] = ()) -> None:
-        """Begin with the records that are ``kept`` from an earlier run, in place of what the file held."""
-        self._path, self._kept = path, tuple(kept)
-        self._stream: BinaryIO | None = None
-
-    def add(self, *entries: Record) -> None:
-        """Append records in one write, so that the heatmaps of one picture are there together or not at all."""
-        if self._stream is None:
-            with replacing(self._path) as stream:
-                stream.writelines(_encoded(entry) for entry in self._kept)
-            self._stream = self._path.open("ab")
-        self._stream.write(b"".join(_encoded(entry) for entry in entries))
-        self._stream.flush()
-
-    def __enter__(self) -> Self:
-        """Return the file itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        if self._stream is not None:
-            self._stream.close()
-
-
-def _encoded(entry: Record) -> bytes:
-    return (line(entry) + "\n").encode("utf-8")
 
 
 def _model(model: ModelInfo) -> Record:

@@ -1,50 +1,104 @@
-"""Finds what an earlier run has finished, by its records and by the files that are there."""
+"""Finds what an earlier run has finished: by its records, by the files that are there, and by its settings."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from heatcli.batch.items import Item
 from heatcli.batch.records import Record
 
 
-def split(
-    items: Sequence[Item], records: Iterable[Record], *, sha256: str, options: Mapping[str, Any]
-) -> tuple[tuple[Item, ...], tuple[Record, ...]]:
-    """Return the items that are still to do, and the records of an earlier run that stay true.
+@dataclass
+class Earlier:
+    """What an earlier run left: the names of inputs that are ``finished``, and of all that it has ``records`` of.
 
-    An item is finished when it has records without error of the same model (``sha256``) and the same ``options``, and
-    every heatmap they name is there and not older than the input. Records of items that are to do are dropped.
+    ``other`` is a record that was made with other settings or another model; ``scale`` the one colour scale of all.
     """
-    records = tuple(records)
-    by_input: defaultdict[str, list[Record]] = defaultdict(list)
+
+    finished: set[str] = field(default_factory=set)
+    recorded: set[str] = field(default_factory=set)
+    other: Record | None = None
+    others: int = 0
+    scale: float | None = None
+
+    def remaining(self, items: Sequence[Item]) -> tuple[Item, ...]:
+        """Return the items that are still to do."""
+        return tuple(item for item in items if item.name not in self.finished)
+
+
+def survey(
+    items: Iterable[Item],
+    records: Iterable[Record],
+    *,
+    hash: str,
+    output: Callable[[str], int | None],
+    source: Callable[[Item], int | None],
+) -> Earlier:
+    """Hold the ``records`` of an earlier run against ``items``.
+
+    An item is finished when it has all the records of its heatmaps, made with the settings that ``hash`` tells, and
+    every heatmap they name is there and not older than the input; ``output`` and ``source`` return when a file was
+    last changed, None where it is not there or has no such time. Records are gone through once and not kept.
+    """
+    named = {item.name: item for item in items}
+    done: dict[str, int] = {}
+    earlier = Earlier()
     for entry in records:
-        by_input[str(entry.get("input"))].append(entry)
-    remaining = tuple(
-        item for item in items if not _finished(item, by_input[item.name], sha256=sha256, options=options)
-    )
-    names = {item.name for item in remaining}
-    return remaining, tuple(entry for entry in records if entry.get("input") not in names)
+        name = str(entry.get("input"))
+        item = named.get(name)
+        if item is None:
+            continue
+        earlier.recorded.add(name)
+        settings: Mapping[str, Any] = entry.get("settings") or {}
+        if entry.get("error") is not None:
+            done[name] = 0
+            continue
+        if settings.get("hash") != hash:
+            earlier.other = earlier.other or entry
+            earlier.others += 1
+            continue
+        if isinstance(scale := settings.get("scale"), int | float):
+            earlier.scale = float(scale)
+        if item.is_stdin or not _up_to_date(item, entry.get("output"), output, source):
+            continue
+        done[name] = done.get(name, 0) + 1
+        if done[name] == settings.get("heatmaps", 1):
+            earlier.finished.add(name)
+        elif name in earlier.finished:  # a record too many
+            earlier.finished.discard(name)
+    return earlier
 
 
-def _finished(item: Item, entries: Sequence[Record], *, sha256: str, options: Mapping[str, Any]) -> bool:
-    if item.path is None or not entries:
-        return False
-    return all(
-        entry.get("error") is None
-        and (entry.get("model") or {}).get("sha256") == sha256
-        and (entry.get("settings") or {}).get("options") == options
-        and _up_to_date(item.path, entry.get("output"))
-        for entry in entries
-    )
-
-
-def _up_to_date(source: Path, output: Any) -> bool:
+def _up_to_date(
+    item: Item, place: Any, output: Callable[[str], int | None], source: Callable[[Item], int | None]
+) -> bool:
     """Whether the heatmap is there and at least as new as the picture."""
-    try:
-        return isinstance(output, str) and Path(output).stat().st_mtime_ns >= source.stat().st_mtime_ns
-    except OSError:
+    if not isinstance(place, str) or (drawn := output(place)) is None:
         return False
+    given = source(item)
+    return given is None or drawn >= given
+
+
+def changed(earlier: Record, *, options: Mapping[str, Any], sha256: str, preprocessing: Any) -> list[str]:
+    """Return what differs between an earlier record and the present run, a piece of text each."""
+    if (earlier.get("model") or {}).get("sha256") != sha256:
+        return ["another model"]
+    before: Mapping[str, Any] = (earlier.get("settings") or {}).get("options") or {}
+    found = [
+        f"{name.replace('_', '-')} {_text(before.get(name))}, now {_text(options.get(name))}"
+        for name in sorted({*before, *options})
+        if before.get(name) != options.get(name)
+    ]
+    if not found and earlier.get("preprocessing") != preprocessing:
+        found = ["another preprocessing"]
+    return found or ["another version of heatcli"]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "not given"
+    if isinstance(value, Mapping) and value.keys() == {"file", "sha256"}:
+        return f"{value['file']} (sha256 {str(value['sha256'])[:12]}…)"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

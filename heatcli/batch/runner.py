@@ -1,16 +1,26 @@
-"""Runs a piece of work over many items on any ``concurrent.futures.Executor``, in order, with bounded memory."""
+"""Runs a piece of work over many items, in order, with bounded memory, and finds the item that kills a worker."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from concurrent.futures import TimeoutError as TooLate
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
+from heatcli.batch.workers import Workers
+from heatcli.errors import PictureError
+
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
+
+GRACE = 1.0
+"""Seconds that work under way gets to end after an interrupt."""
+TRIES = 2
+"""So often an item is tried alone after a worker died with it."""
 
 
 @dataclass(frozen=True)
@@ -22,58 +32,126 @@ class Outcome(Generic[ItemT, ResultT]):
     error: Exception | None
 
 
-class AtOnce(Executor):
-    """Does the work where it is handed in, so that an interrupt reaches the work itself."""
+@dataclass
+class _Chunk(Generic[ItemT, ResultT]):
+    """Items that a worker gets at once, and the future of their outcomes."""
 
-    def submit(self, fn: Callable[..., ResultT], /, *args: Any, **kwargs: Any) -> Future[ResultT]:
-        """Call ``fn`` and return a future that is done."""
-        future: Future[ResultT] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # whatever the work raises belongs to it
-            future.set_exception(error)
-        return future
+    items: Sequence[ItemT]
+    future: Future[list[Outcome[ItemT, ResultT]]] = field(default_factory=Future)
 
 
 def run(
     items: Iterable[ItemT],
     work: Callable[[ItemT], ResultT],
-    executor: Executor,
+    workers: Workers | Executor,
     *,
     ahead: int,
+    chunk: int = 1,
 ) -> Iterator[Outcome[ItemT, ResultT]]:
     """Yield the outcome of ``work`` for every item, in the order of the items.
 
-    At most ``ahead`` items are under way or waiting to be taken, so memory does not grow with the number of items. An
-    exception of ``work`` belongs to its item and does not stop the rest. On KeyboardInterrupt nothing new is begun;
-    what is already under way is finished and yielded, and then the interrupt is raised again.
+    Workers get ``chunk`` items at a time, and at most ``ahead`` chunks are under way or waiting to be taken, so memory
+    does not grow with the number of items. An exception of ``work`` belongs to its item and does not stop the rest.
+    Where a worker dies, everything that was under way there is done again, the items of one chunk each by itself: the
+    one that a worker dies with again has failed. On KeyboardInterrupt nothing new is begun; what ends within ``GRACE``
+    seconds is yielded, and then the interrupt is raised again.
     """
-    rest = iter(items)
-    pending: deque[tuple[ItemT, Future[ResultT]]] = deque()
-
-    def submit(count: int) -> None:
-        pending.extend((item, executor.submit(work, item)) for item in islice(rest, count))
-
+    run_ = _Run(iter(items), work, workers if isinstance(workers, Workers) else Workers.of(workers), chunk)
     try:
-        submit(max(1, ahead))
-        while pending:
-            outcome = _outcome(*pending[0])
-            pending.popleft()
-            submit(1)
-            yield outcome
+        run_.submit(max(1, ahead))
+        while run_.pending:
+            yield from run_.first()
+            run_.submit(1)
     except KeyboardInterrupt:
-        running = [entry for entry in pending if not entry[1].cancel()]
-        for item, future in running:
-            yield _outcome(item, future)
+        yield from run_.under_way()
         raise
     finally:
-        for _, future in pending:
-            future.cancel()
+        for entry in run_.pending:
+            entry.future.cancel()
 
 
-def _outcome(item: ItemT, future: Future[ResultT]) -> Outcome[ItemT, ResultT]:
-    """Wait for one item."""
-    try:
-        return Outcome(item, future.result(), None)
-    except Exception as error:  # whatever the work raises belongs to its item
-        return Outcome(item, None, error)
+class _Run(Generic[ItemT, ResultT]):
+    """The chunks that are under way, in order."""
+
+    def __init__(self, rest: Iterator[ItemT], work: Callable[[ItemT], ResultT], workers: Workers, chunk: int) -> None:
+        self.rest, self.work, self.workers, self.chunk = rest, work, workers, chunk
+        self.pending: deque[_Chunk[ItemT, ResultT]] = deque()
+
+    def submit(self, count: int) -> None:
+        """Begin with ``count`` chunks more, as far as there are items."""
+        for _ in range(count):
+            if not (items := list(islice(self.rest, self.chunk))):
+                return
+            self.pending.append(self._begun(_Chunk(items)))
+
+    def first(self) -> list[Outcome[ItemT, ResultT]]:
+        """Wait for the first chunk, take it out, and return what became of its items."""
+        entry = self.pending[0]
+        outcomes = self._waited(entry)
+        if outcomes is None:
+            self.workers.renew()
+            outcomes = [self._alone(item) for item in entry.items]
+            self.pending.popleft()
+            for other in self.pending:  # what died with it, through no fault of its own
+                if self._is_lost(other.future):
+                    self._begun(other)
+            return outcomes
+        self.pending.popleft()
+        return outcomes
+
+    def under_way(self) -> Iterator[Outcome[ItemT, ResultT]]:
+        """Yield what is done or will be within ``GRACE`` seconds; the rest is given up."""
+        running = [entry for entry in self.pending if not entry.future.cancel()]
+        self.pending.clear()
+        until = time.monotonic() + GRACE
+        for entry in running:
+            try:
+                yield from entry.future.result(timeout=max(0.0, until - time.monotonic()))
+            except TooLate:
+                self.workers.give_up()
+            except Exception:  # noqa: S112 - the worker died, by the same signal perhaps: nothing of it was kept
+                continue
+
+    def _begun(self, entry: _Chunk[ItemT, ResultT]) -> _Chunk[ItemT, ResultT]:
+        try:
+            entry.future = self.workers.submit(_each, self.work, entry.items)
+        except Exception as error:  # a worker that died makes the next submission fail
+            entry.future = Future()
+            entry.future.set_exception(error)
+        return entry
+
+    def _waited(self, entry: _Chunk[ItemT, ResultT]) -> list[Outcome[ItemT, ResultT]] | None:
+        """Return the outcomes of a chunk, None where a worker died with it."""
+        try:
+            return entry.future.result()
+        except Exception as error:  # whatever the work raises belongs to it
+            if self.workers.is_lost(error):
+                return None
+            return [Outcome(item, None, error) for item in entry.items]
+
+    def _is_lost(self, future: Future[Any]) -> bool:
+        error = future.exception() if future.done() and not future.cancelled() else None
+        return error is not None and self.workers.is_lost(error)
+
+    def _alone(self, item: ItemT) -> Outcome[ItemT, ResultT]:
+        """Do one item by itself, so that a worker's death is known to be its doing."""
+        for _ in range(TRIES):
+            outcomes = self._waited(self._begun(_Chunk([item])))
+            if outcomes is not None:
+                return outcomes[0]
+            self.workers.renew()
+        died = PictureError(
+            "the worker process died with it, and with nothing else: out of memory, or a broken decoder"
+        )
+        return Outcome(item, None, died)
+
+
+def _each(work: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> list[Outcome[ItemT, ResultT]]:
+    """Do the work for every item; this is what runs in a worker."""
+    outcomes: list[Outcome[ItemT, ResultT]] = []
+    for item in items:
+        try:
+            outcomes.append(Outcome(item, work(item), None))
+        except Exception as error:  # whatever the work raises belongs to its item
+            outcomes.append(Outcome(item, None, error))
+    return outcomes

@@ -1,40 +1,39 @@
-"""Writes relevance as files for NumPy."""
+"""Relevance as files for NumPy: what is in them, as bytes."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
 from typing import TYPE_CHECKING
 
-from heatcli.replacing import replacing
-
 if TYPE_CHECKING:
+    import numpy as np
+
     from heatcli.explanation import Explanation
 
 
-def save_npy(path: Path, explanation: Explanation) -> None:
-    """Write the relevance as the network sees it, (C, H, W) float32 for an NCHW network."""
+def npy(values: np.ndarray) -> bytes:
+    """Return an .npy file of ``values``: relevance as the network sees it, (C, H, W) float32 for an NCHW network."""
     import numpy as np
 
-    with replacing(path) as stream:
-        np.save(stream, explanation.relevance, allow_pickle=False)
+    stream = io.BytesIO()
+    np.save(stream, values, allow_pickle=False)
+    return stream.getvalue()
 
 
-def save_root(heatmap: Path, explanation: Explanation) -> Path:
-    """Write the root beside the ``heatmap``, as a picture of the network's size or else as .npy; return its path."""
+def root(explanation: Explanation) -> tuple[str, bytes]:
+    """Return the root as a file and how its name ends: a picture of the network's size, or else .npy."""
     import numpy as np
 
     picture = explanation.root_picture
-    path = heatmap.with_name(f"{heatmap.stem}.root{'.npy' if picture is None else '.png'}")
-    with replacing(path) as stream:
-        if picture is None:
-            np.save(stream, np.asarray(explanation.root), allow_pickle=False)
-        else:
-            picture.save(stream, "PNG")
-    return path
+    if picture is None:
+        return ".npy", npy(np.asarray(explanation.root))
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return ".png", stream.getvalue()
 
 
-def save_npz(path: Path, explanation: Explanation, *, layers: bool = False) -> None:
-    """Write relevance, heatmap, class and account; with ``layers`` also every layer, from the top down.
+def npz(explanation: Explanation, *, layers: bool = False) -> bytes:
+    """Return an .npz file of relevance, heatmap, class and account; with ``layers`` of every layer, from the top down.
 
     The arrays are ``relevance``, ``heatmap``, ``target``, ``label``, ``ledger_NAME`` for the numbers of the ledger (NaN
     where the method promises none). For layers ``layers_NAME`` holds their names and the columns of their account, one
@@ -63,5 +62,6 @@ def save_npz(path: Path, explanation: Explanation, *, layers: bool = False) -> N
         kept = explanation.layers or {}
         arrays["layers_name"] = np.asarray(list(kept))
         arrays |= {f"layer_{place}": np.asarray(part, np.float32) for place, part in enumerate(kept.values())}
-    with replacing(path) as stream:
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, allow_pickle=False, **arrays)
+    return stream.getvalue()

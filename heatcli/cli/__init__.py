@@ -6,13 +6,14 @@ import contextlib
 import os
 import re
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from heatcli.errors import HeatcliError
+from heatcli.errors import Fault, HeatcliError
 
 INTERRUPTED = 130
 
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 all done, 1 some inputs failed, 2 wrong usage, 3 the model cannot be used, 130 interrupted. Every error is one
     message on stderr; the traceback is shown with ``--debug``.
     """
+    own = arguments is None
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     debug = "--debug" in arguments
     if sys.stderr is None:  # closed by whoever started us; messages have nowhere to go
@@ -40,9 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _forget(sys.stdout)
         return 1
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return _interrupted(alone=own)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
+    except Fault as error:
+        return _fault(str(error), error.trace, debug=debug)
     except HeatcliError as error:
         if debug:
             traceback.print_exc()
@@ -50,21 +54,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except OSError as error:
         if error.filename is not None:
-            return _fault(error, debug=debug)
+            return _fault(*_told(error), debug=debug)
         _say(f"cannot write the output ({error.strerror or error})")  # an open stream: those of files have names
         _forget(sys.stdout, sys.stderr)
         return 1
     except Exception as error:  # a fault of heatcli itself
-        return _fault(error, debug=debug)
+        return _fault(*_told(error), debug=debug)
     return code
 
 
-def _fault(error: Exception, *, debug: bool) -> int:
+def _interrupted(*, alone: bool) -> int:
+    """Return the exit code; where the process is ours ``alone``, end it, and with it threads that would go on."""
+    if alone and any(thread is not threading.current_thread() for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(INTERRUPTED)
+    return INTERRUPTED
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """Return what is said of an exception in a line, and its traceback."""
+    return f"unexpected {type(error).__name__}: {error}", "".join(traceback.format_exception(error))
+
+
+def _fault(message: str, trace: str, *, debug: bool) -> int:
     """Say in a line what went wrong inside, the rest with ``debug``; return the exit code."""
     if debug:
-        traceback.print_exception(error)
+        sys.stderr.write(trace)
     hint = "" if debug else "\nThis is a fault in heatcli; run the command again with --debug to see where."
-    _say(f"unexpected {type(error).__name__}: {error}{hint}")
+    _say(f"{message}{hint}")
     return 1
 
 

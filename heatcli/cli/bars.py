@@ -22,18 +22,20 @@ from rich.text import Text
 
 
 @contextmanager
-def progress(total: int, console: Console, *, what: str = "Explaining") -> Iterator[Callable[[], None]]:
-    """Show a bar with count, rate and time left while the block runs; yield what moves it on by one.
+def progress(total: int, console: Console, *, what: str = "Explaining") -> Iterator[Callable[..., None]]:
+    """Show a bar with count, rate, failures and time left while the block runs.
 
-    There is no bar where stderr is no terminal, or for a ``total`` of 0.
+    It yields what moves the bar on by one, and takes how many have failed so far. There is no bar where stderr is no
+    terminal, or for a ``total`` of 0.
     """
     if not total or not console.is_terminal or console.quiet:
-        yield lambda: None
+        yield lambda _failed=0: None
         return
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=None, table_column=Column(ratio=1)),
         MofNCompleteColumn(),
+        _Failures(),
         _Rate(),
         TimeRemainingColumn(compact=True),
         TextColumn("left"),
@@ -44,8 +46,8 @@ def progress(total: int, console: Console, *, what: str = "Explaining") -> Itera
         redirect_stderr=False,
     )
     with bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+        task = bar.add_task(what, total=total, failed=0)
+        yield lambda failed=0: bar.update(task, advance=1, failed=failed)
 
 
 Show = Callable[[str, int, int], None]
@@ -71,6 +73,15 @@ def stages(console: Console) -> Iterator[Show]:
             bar.update(task, description=what, completed=done, total=total, visible=True)
 
         yield show
+
+
+class _Failures(ProgressColumn):
+    """How many have failed, nothing as long as none has."""
+
+    def render(self, task: Task) -> Text:
+        """Return the count of ``task``."""
+        failed = task.fields.get("failed", 0)
+        return Text(f"{failed:,} failed" if failed else "", style="red")
 
 
 class _Rate(ProgressColumn):

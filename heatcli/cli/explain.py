@@ -5,24 +5,26 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from heatcli.batch import outputs, records, sources
+from heatcli.batch.batch import Batch
+from heatcli.batch.job import Drawing, Job, Loading, settings_hash
 from heatcli.batch.outputs import Plan
 from heatcli.batch.sources import Sources
-from heatcli.batch.work import Drawing, Work
+from heatcli.batch.workers import Processes, Workers, threads
 from heatcli.cli import options, unsupported, values
 from heatcli.cli.abreast import abreast
 from heatcli.cli.fetching import offer
 from heatcli.cli.running import Run
 from heatcli.errors import UnsupportedModel, UsageError
-
-if TYPE_CHECKING:
-    from heatcli.explainer import Explainer
-    from heatcli.settings import Settings
 
 FEW = 3
 """So many unsupported nodes are listed with their reasons; more are counted by operation."""
@@ -30,11 +32,14 @@ FEW = 3
 
 def explain(
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="INPUTS", help="Pictures, folders, globs, .npy tensors, or - for stdin.", show_default=False
+            metavar="INPUTS",
+            help="Pictures, folders, globs, archives, URLs, .npy tensors, or - for stdin.",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    *,
     model: options.Model,
     target: options.Target = None,
     versus: options.Versus = None,
@@ -67,15 +72,24 @@ def explain(
     colormap: options.Colormap = None,
     scale: options.Scale = "per-image",
     size_like: options.SizeLikeOption = options.SizeLike.PICTURE,
+    colorbar: options.Colorbar = False,
     show: options.Show = False,
+    recursive: options.Recursive = True,
+    pattern: options.Pattern = None,
+    list_: options.ListFile = None,
+    watch: options.Watch = False,
+    every: options.Every = None,
     output: options.Output = None,
     save: options.Save = None,
     layers: options.Layers = False,
     json: options.Json = False,
     resume: options.Resume = True,
+    plan_: options.PlanOption = False,
     engine: options.EngineOption = options.Engine.NUMPY,
     provider: options.Provider = "cpu",
     jobs: options.Jobs = None,
+    workers: options.WorkersOption = None,
+    cluster: options.ClusterOption = None,
     fail_fast: options.FailFast = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -83,7 +97,18 @@ def explain(
 ) -> int:
     """Write a heatmap for every picture: which pixels speak for the class, and how much."""
     targets = tuple(target or ("top",))
-    found = sources.expand(inputs)
+    if list_ is None and not inputs:
+        raise UsageError("nothing to explain: give pictures, a folder, or --list FILE")
+    look = partial(
+        sources.expand,
+        inputs or (),
+        recursive=recursive,
+        patterns=pattern or (),
+        listed=list_,
+        watched=watch,
+    )
+    interval = _watchable(inputs or (), every, watch=watch, listed=list_ is not None)
+    found = look()
     plan = outputs.plan(found, output, several=_several(targets))
     outputs.check(plan, found.items)
     saved = values.choices(save, "--save", ("npy", "npz", "root"))
@@ -92,7 +117,7 @@ def explain(
         raise UsageError("--layers goes with --save npz")
     if layers and engine is options.Engine.COMPILED:
         raise UsageError("--layers goes with --engine numpy: the compiled engine keeps no layer's relevance")
-    drawing = Drawing(style and style.value, colormap, values.colour_scale(scale), size_like.value)
+    drawing = Drawing(style and style.value, colormap, values.colour_scale(scale), size_like.value, colorbar)
     loading = values.loading(
         preprocess=preprocess,
         labels=labels,
@@ -131,24 +156,82 @@ def explain(
         "versus": versus,
         **settings,
         **loading,
-        "style": drawing.style,
-        "colormap": colormap,
     }
-    asked |= {"scale": drawing.scale, "pixel_scale": loading["scale"], "size_like": drawing.size_like}
+    asked |= {**asdict(drawing), "pixel_scale": loading["scale"]}
     asked |= {"save": sorted(saved), "layers": layers}
 
-    workers, threads = abreast(None if jobs is None else values.whole(jobs, "--jobs"), len(found.items))
+    kept = plan.records is not None
     offer(model)
-    try:
-        explainer = _load(model, loading, threads)
-        passes = _check_names(explainer, targets, versus, settings)
-    except UnsupportedModel as error:
-        raise _shortened(error, model) from error
-    asked["relevance_model"] = explainer.relevance_models(**settings)
-    asked["inputs"] = {name: entry.record() for name, entry in explainer.inputs.items()}
-    work = Work(explainer, plan, targets, versus, settings, drawing, saved, layers, records.plain(asked))
-    run = Run(work, passes, json=json, show=show, fail_fast=fail_fast, quiet=quiet, verbose=verbose, debug=debug)
-    return run.over(found, jobs=workers, resume=resume)
+    with _workers(workers, jobs, cluster, items=len(found.items), kept=kept) as (crew, threads):
+        job = Job(
+            Loading(model, loading, threads),
+            plan,
+            targets,
+            versus,
+            settings,
+            drawing,
+            saved,
+            layers,
+            show=show,
+            whole=not kept and len(found.items) == 1,
+        )
+        try:
+            ready = crew.prepare(job)
+        except UnsupportedModel as error:
+            raise _shortened(error, model) from error
+        asked |= {"relevance_model": ready.relevance_models, "inputs": ready.inputs}
+        recorded = records.plain(asked)
+        job = replace(job, options=recorded, sha256=ready.model.sha256, hash=settings_hash(recorded, ready))
+        run = Run(
+            Batch(job, ready, crew),
+            json=json,
+            show=show,
+            fail_fast=fail_fast,
+            quiet=quiet,
+            verbose=verbose,
+            debug=debug,
+        )
+        if plan_:
+            return run.estimate(found, resume=resume)
+        return run.watch(look, resume=resume, every=interval) if watch else run.over(found, resume=resume)
+
+
+def _watchable(inputs: Sequence[str], every: str | None, *, watch: bool, listed: bool) -> float:
+    """Return the seconds between two looks; raises UsageError where what is to be watched is no folder of ours."""
+    if not watch:
+        if every is not None:
+            raise UsageError("--every goes with --watch")
+        return 0.0
+    strange = next((text for text in inputs if not Path(text).is_dir()), None)
+    if strange is not None or listed:
+        raise UsageError(f"--watch takes folders of this machine, not {strange or '--list'}")
+    seconds = 2.0 if every is None else values.number(every, "--every")
+    if seconds <= 0:
+        raise UsageError(f"--every {every}: seconds above 0 are needed")
+    return seconds
+
+
+@contextmanager
+def _workers(
+    kind: options.WorkerKind | None, jobs: str | None, cluster: str | None, *, items: int, kept: bool
+) -> Iterator[tuple[Workers, int | None]]:
+    """Start who does the work, and yield them with the threads that onnxruntime gets in each.
+
+    A run that keeps records has processes, so that a picture that kills one costs that picture only.
+    """
+    at_once = None if jobs is None else values.whole(jobs, "--jobs")
+    if cluster is not None:
+        if kind is not None or at_once is not None:
+            raise UsageError("--cluster brings its own workers; leave out --workers and --jobs")
+        from heatcli.batch.cluster import Cluster
+
+        with Cluster(cluster) as crew:
+            yield crew, 1
+        return
+    count, each = abreast(at_once, items)
+    processes = kept if kind is None else kind is options.WorkerKind.PROCESSES
+    with Processes(count) if processes else threads(count) as crew:
+        yield crew, each
 
 
 def _several(targets: Sequence[str]) -> bool:
@@ -171,32 +254,9 @@ def _check_stdio(found: Sources, plan: Plan, *, saved: bool, json: bool) -> None
         raise UsageError("-o - writes a PNG to stdout, which is this terminal; redirect it: … -o - > cat.png")
 
 
-def _load(model: str, loading: dict[str, Any], threads: int | None) -> Explainer:
-    """Load the model; this is where onnxruntime and NumPy are imported."""
-    import heatcli
-
-    return heatcli.load(model, **loading, threads=threads)
-
-
 def _shortened(error: UnsupportedModel, model: str) -> UnsupportedModel:
     """Return ``error`` with its nodes counted by operation where they are many."""
     if len(error.nodes) <= FEW:
         return error
     inspect = f"`heatcli inspect {shlex.quote(model)}` lists every node"
     return UnsupportedModel(f"{unsupported.summary(error)}\n{inspect}", error.nodes, error.hint)
-
-
-def _check_names(explainer: Explainer, targets: Sequence[str], versus: str | None, settings: Settings) -> int:
-    """Return in how many steps a picture is explained.
-
-    Raises UsageError for a target, method or rule that is not known and UnsupportedModel for a method that needs
-    layers where there are none, before any picture is read.
-    """
-    import numpy as np
-
-    from heatcli.targets import resolve_target
-
-    explainer.assigned_rules(**settings)
-    for named in (targets, () if versus is None else (versus,)):
-        resolve_target(named, np.zeros(explainer.network.output.classes), explainer.labels)
-    return explainer.steps(**settings)

@@ -172,7 +172,8 @@ def _files(images: Sequence[str]) -> list[Path]:
     for item in items:
         if item.problem:
             raise UsageError(f"{item.name}: {item.problem}")
-    return [item.path for item in items if item.path is not None]
+    pictures = (item.picture() for item in items)
+    return [picture for picture in pictures if isinstance(picture, Path)]
 
 
 def _fit(job: Job, console: Console, *, verbose: bool) -> None:

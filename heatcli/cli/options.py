@@ -9,7 +9,8 @@ import typer
 
 from heatcli.cli import complete, guide
 
-CLASS, RULES, FITTING, PICTURE, DRAWING, OUTPUT, RUN = (
+INPUTS, CLASS, RULES, FITTING, PICTURE, DRAWING, OUTPUT, RUN = (
+    "What is taken",
     "What is explained",
     "How relevance flows",
     "How relevance models are fitted",
@@ -40,6 +41,13 @@ class Evidence(StrEnum):
     LOGIT = "logit"
     ONE = "one"
     PROBABILITY = "probability"
+
+
+class WorkerKind(StrEnum):
+    """What explains pictures at the same time."""
+
+    THREADS = "threads"
+    PROCESSES = "processes"
 
 
 class Engine(StrEnum):
@@ -362,6 +370,15 @@ SizeLikeOption = Annotated[
         "--size-like", help="Draw on the original picture, or as the network sees it.", rich_help_panel=DRAWING
     ),
 ]
+Colorbar = Annotated[
+    bool,
+    typer.Option(
+        "--colorbar",
+        help="Draw a bar of the colours below the heatmap, with numbers: the relevance of one pixel of the network's "
+        "input. With a number for --scale the bars of all heatmaps are the same.",
+        rich_help_panel=DRAWING,
+    ),
+]
 Show = Annotated[bool, typer.Option("--show", help="Show the heatmap in the terminal too.", rich_help_panel=DRAWING)]
 
 # what is written ------------------------------------------------------------------------------------------------------
@@ -390,6 +407,49 @@ Layers = Annotated[
     typer.Option("--layers", help="With --save npz: relevance and account of every layer too.", rich_help_panel=OUTPUT),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.", rich_help_panel=OUTPUT)]
+Recursive = Annotated[
+    bool,
+    typer.Option(
+        "--recursive/--no-recursive", help="Search folders with their sub-folders, or without.", rich_help_panel=INPUTS
+    ),
+]
+Pattern = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pattern",
+        metavar="GLOB",
+        help="Take only files of such names from folders and archives, such as '*.jpg'. Repeatable, or with commas.",
+        rich_help_panel=INPUTS,
+    ),
+]
+ListFile = Annotated[
+    str | None,
+    typer.Option(
+        "--list",
+        metavar="FILE",
+        help="Take inputs from a file too, or - for stdin: one a line, or with NUL between as find -print0 writes.",
+        rich_help_panel=INPUTS,
+    ),
+]
+PlanOption = Annotated[
+    bool,
+    typer.Option(
+        "--plan",
+        help="Print how many inputs there are, how long they will take and how much room, measured on a few of them; "
+        "write nothing.",
+        rich_help_panel=RUN,
+    ),
+]
+Watch = Annotated[
+    bool,
+    typer.Option(
+        "--watch", help="Explain what is in the folders, and then what arrives there.", rich_help_panel=INPUTS
+    ),
+]
+Every = Annotated[
+    str | None,
+    typer.Option(metavar="SECONDS", help="With --watch: time between two looks. Default: 2.", rich_help_panel=INPUTS),
+]
 Resume = Annotated[
     bool,
     typer.Option(
@@ -423,6 +483,23 @@ Jobs = Annotated[
     typer.Option(
         metavar="N",
         help="Pictures explained at the same time. Default: chosen by the cores; more take more memory.",
+        rich_help_panel=RUN,
+    ),
+]
+WorkersOption = Annotated[
+    WorkerKind | None,
+    typer.Option(
+        "--workers",
+        help="Who explains pictures at the same time. Default: processes where records are kept, so that a picture "
+        "that kills one costs that picture only; else threads.",
+        rich_help_panel=RUN,
+    ),
+]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Have a Dask cluster do it, such as tcp://host:8786; needs the extra `cluster`.",
         rich_help_panel=RUN,
     ),
 ]

@@ -1,38 +1,41 @@
-"""One run of ``heatcli explain``: prints what comes on both streams, keeps the records, counts what failed."""
+"""One run of ``heatcli explain``: prints what comes on both streams and counts what failed."""
 
 from __future__ import annotations
 
 import sys
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
-from pathlib import Path
+from functools import partial
+from typing import NoReturn
 
+from rich.console import Console
 from rich.text import Text
 
-from heatcli.batch import records, resuming
+from heatcli.batch import estimating, records, storage
+from heatcli.batch.batch import Batch, Defer, Records
 from heatcli.batch.items import Item
-from heatcli.batch.records import RecordFile
-from heatcli.batch.runner import AtOnce, Outcome
+from heatcli.batch.remote_records import record_file
+from heatcli.batch.runner import Outcome
 from heatcli.batch.sources import Sources
-from heatcli.batch.work import Made, Work
-from heatcli.cli import telling
+from heatcli.batch.watching import Arrivals
+from heatcli.batch.work import Made
+from heatcli.cli import planned, telling
 from heatcli.cli.console import emit, stderr_console
-from heatcli.cli.text import clean, count
-from heatcli.errors import HeatcliError, ModelError, UsageError
+from heatcli.cli.text import clean, count, duration
+from heatcli.errors import Fault, HeatcliError, OutputError
+
+EVERY = 60.0
+"""Seconds between two lines on how far a long run is, where stderr is no terminal."""
 
 
 class Run:
-    """Takes the outcomes of ``work`` one by one; what is for eyes goes to stderr, data to stdout."""
+    """Takes the outcomes of ``batch`` one by one; what is for eyes goes to stderr, data to stdout."""
 
     def __init__(
         self,
-        work: Work,
-        steps: int,
+        batch: Batch,
         *,
         json: bool = False,
         show: bool = False,
@@ -41,70 +44,119 @@ class Run:
         verbose: bool = False,
         debug: bool = False,
     ) -> None:
-        """Keep the options; a picture takes so many ``steps``; with ``quiet`` only errors go to stderr."""
-        self.work, self.steps = work, steps
+        """Keep the options; with ``quiet`` only errors go to stderr."""
+        self.batch = batch
         self.json, self.show, self.fail_fast, self.verbose, self.debug = json, show, fail_fast, verbose, debug
         self.console, self.errors = stderr_console(quiet=quiet), stderr_console()
-        self.done = 0
-        self.failed: list[str] = []
+        self.failures: list[str] = []
         self.warnings: Counter[str] = Counter()
         self.said: set[str] = set()
 
-    def over(self, found: Sources, *, jobs: int, resume: bool) -> int:
-        """Explain all items with ``jobs`` at a time and return the exit code.
+    def over(self, found: Sources, *, resume: bool) -> int:
+        """Explain all items and return the exit code.
 
-        Raises an error that is no matter of one item: a usage or model error before anything has succeeded.
+        Raises an error that is no matter of one item: a usage or model error before anything has succeeded, or that
+        nothing more can be written.
         """
-        items, kept = self._remaining(found, resume=resume)
-        records_path = self.work.plan.records
+        place = self.batch.job.plan.records
         many = len(found.items) > 1 or bool(found.folders)
         telling.left_out(found, self.console)
+        with nullcontext() if place is None else record_file(place) as file:
+            items = found.items if file is None else self.batch.remaining(found.items, file, resume=resume)
+            if many:
+                self._announce(found, len(items))
+            begun = time.perf_counter()
+            with _Stoppable(self, len(items), goes_on=file is not None):
+                self.explain(items, file, many=many)
         if many:
-            self._announce(found, len(items))
-        begun = time.perf_counter()
-        try:
-            with (
-                nullcontext() if records_path is None else RecordFile(records_path, kept) as file,
-                AtOnce() if len(items) == 1 else ThreadPoolExecutor(jobs) as executor,
-                self._bar(self.steps if len(items) == 1 else len(items) * self.work.passes) as advance,
-            ):
-                for outcome in self._outcomes(items, executor, advance, ahead=2 * jobs):
-                    self._take(outcome, file, many=many)
-                    if outcome.error is not None and self.fail_fast:
-                        break
-        except KeyboardInterrupt:
-            again = "; the same command goes on from there" if records_path is not None else ""
-            self.errors.print(f"Interrupted: {self.done:,} of {count(len(items), 'input')} done{again}.")
-            raise
-        if many:
-            self._conclude(len(items), time.perf_counter() - begun)
-        telling.failures(self.failed, self.errors)
-        return 1 if self.failed else 0
+            self.conclude(len(items), time.perf_counter() - begun)
+        telling.failures(self.failures, self.errors, total=self.batch.failed)
+        return 1 if self.batch.failed else 0
 
-    def _outcomes(
-        self, items: Sequence[Item], executor: Executor, advance: Callable[[], None], *, ahead: int
-    ) -> Iterator[Outcome[Item, tuple[Made, ...]]]:
-        """Explain ``items``; ``advance`` is called after each, or where there is only one after each step of it."""
-        if len(items) == 1:
-            return replace(self.work, step=advance).run(items, executor, ahead=1)
-        return self.work.run(items, executor, ahead=ahead, advance=advance)
+    def estimate(self, found: Sources, *, resume: bool) -> int:
+        """Print what explaining all items will take, and return the exit code; nothing is written."""
+        batch, items = self.batch, found.items
+        if (place := batch.job.plan.records) is not None and resume:
+            items = batch.unfinished(items, place)
+        with self._bar(estimating.steps(batch, items), "Measuring") as moved:
+            estimate = estimating.estimate(batch, items, inputs=len(found.items), advance=lambda: moved(0))
+        if self.json:
+            emit(records.json_text(estimate.record(), indent=2))
+        else:
+            for heading, text in planned.rows(estimate, batch, batch.workers.name):
+                emit(f"{heading:<9}{text}")
+        return 0
 
-    def _bar(self, total: int) -> AbstractContextManager[Callable[[], None]]:
-        """Return a progress bar on a terminal, if there is more than one thing to do."""
+    def watch(self, look: Callable[[], Sources], *, resume: bool, every: float) -> NoReturn:
+        """Explain what is there and what arrives, looking every so many seconds, until an interrupt ends it."""
+        plan = self.batch.job.plan
+        if plan.records is None:
+            raise ValueError("a folder that is watched has records")
+        with record_file(plan.records) as file, _Stoppable(self, None, goes_on=True):
+            first = look()
+            telling.left_out(first, self.console)
+            left = {item.name for item in self.batch.remaining(first.items, file, resume=resume)}
+            arrivals = Arrivals(plan)
+            recorded = arrivals.pass_over(item for item in first.items if item.name not in left)
+            self._announce(first, len(left))
+            self.console.print("Watching for pictures; Ctrl-C ends it.")
+            while True:
+                items = arrivals.look(look().items)
+                again = recorded.intersection(item.name for item in items)
+                if again:
+                    file.keep(partial(_of_others, again))
+                self.explain(items, file, defer=arrivals.defer)
+                recorded.update(item.name for item in items if arrivals.has_taken(item))
+                telling.failures(self.failures, self.errors)
+                self.failures.clear()
+                time.sleep(every)
+
+    def explain(
+        self, items: Sequence[Item], file: Records | None, *, many: bool = True, defer: Defer | None = None
+    ) -> None:
+        """Explain ``items`` and print what comes of each; a progress bar says how far it is."""
+        batch = self.batch
+        if batch.unsettled and items:
+            sample = batch.sample(items)
+            with self._bar(len(sample), "Colour scale") as moved:
+                batch.settle_scale(sample, lambda: moved(0))
+        alone = len(items) == 1 and batch.workers.here
+        with self._bar(batch.ready.steps if alone else len(items)) as moved:
+            step = (lambda: moved(0)) if alone else None
+            for outcome in batch.run(items, file, step=step, defer=defer):
+                self._take(outcome, many=many)
+                if not alone:
+                    moved(batch.failed)
+                if outcome.error is not None and self.fail_fast:
+                    break
+
+    def conclude(self, total: int, seconds: float) -> None:
+        """Print the summary of a batch."""
+        for warning, times in self.warnings.most_common(telling.LISTED):
+            repeated = f" ({times:,} heatmaps)" if times > 1 else ""
+            self.console.print(Text.assemble(("Warning: ", "yellow"), clean(warning), repeated))
+        if len(self.warnings) > telling.LISTED:
+            self.console.print(
+                f"… and {len(self.warnings) - telling.LISTED:,} warnings more; the records hold them all."
+            )
+        if done := self.batch.done:
+            folder = self.batch.job.plan.folder
+            where = "the current folder" if folder is None or folder == "." else clean(storage.shown(folder))
+            rate = f" ({done / seconds:.2g} a second)" if seconds else ""
+            self.console.print(
+                f"{count(done, 'input')} of {total:,} explained in {duration(seconds)}{rate}; heatmaps are in {where}."
+            )
+
+    def _bar(self, total: int, what: str = "Explaining") -> AbstractContextManager[Callable[[int], None]]:
+        """Return a progress bar on a terminal, and a line now and then elsewhere, if there is more than one to do.
+
+        What it yields moves it on by one, and takes how many have failed.
+        """
         if total > 1 and self.console.is_terminal:
             from heatcli.cli.bars import progress
 
-            return progress(total, self.console)
-        return nullcontext(lambda: None)
-
-    def _remaining(self, found: Sources, *, resume: bool) -> tuple[Sequence[Item], Sequence[records.Record]]:
-        """Return the items that are to do, and the records of an earlier run to keep."""
-        path = self.work.plan.records
-        if path is None:
-            return found.items, ()
-        # one colour scale for all needs every picture anew, and no model has an empty checksum
-        sha256 = self.work.explainer.model.sha256 if resume and self.work.passes == 1 else ""
-        return resuming.split(found.items, records.read(path), sha256=sha256, options=self.work.options)
+            return progress(total, self.console, what=what)
+        return nullcontext(_Lines(self.console, total, what))
 
     def _announce(self, found: Sources, remaining: int) -> None:
         finished = len(found.items) - remaining
@@ -114,44 +166,38 @@ class Run:
                 f"{count(finished, 'input')} of {len(found.items):,} {was} finished before; --overwrite does all again."
             )
         if remaining:
-            telling.assumed(self._notes([item for item in found.items if not item.is_tensor]), self.console)
+            telling.assumed(self._notes(pictures=any(not item.is_tensor for item in found.items)), self.console)
 
-    def _notes(self, pictures: Sequence[Item]) -> Sequence[str]:
+    def _notes(self, *, pictures: bool) -> Sequence[str]:
         """Return what was guessed and matters to these inputs; without ``pictures`` all are tensors."""
-        notes = self.work.explainer.notes
+        notes = self.batch.ready.notes
         return notes if pictures else telling.for_tensors(notes)
 
-    def _take(self, outcome: Outcome[Item, tuple[Made, ...]], file: RecordFile | None, *, many: bool) -> None:
+    def _take(self, outcome: Outcome[Item, tuple[Made, ...]], *, many: bool) -> None:
         item = outcome.item
         if outcome.result is None:
             error = outcome.error or HeatcliError("nothing was made")
-            everyones = isinstance(error, UsageError | ModelError) and not self.done
-            if everyones or not (many or isinstance(error, HeatcliError)):
+            if not many and isinstance(error, Fault):
                 raise error
-            self._fail(item, error, file)
+            self._fail(item, error)
             return
-        self.done += 1
-        if file is not None:
-            file.add(*(entry.record for entry in outcome.result))
-        if not many:
+        whole = [made.explanation for made in outcome.result if made.explanation is not None]
+        if many:
+            self._say_once(outcome.result[0].notes)
+        elif whole:
             telling.show(
                 outcome.result,
                 name=item.called,
-                notes=[
-                    *self._notes([item] if outcome.result[0].explanation.image is not None else []),
-                    *outcome.result[0].explanation.notes,
-                ],
+                notes=[*self._notes(pictures=whole[0].image is not None), *whole[0].notes],
                 console=self.console,
                 verbose=self.verbose,
                 wrote=self.json or not sys.stdout.isatty(),
             )
-        else:
-            self._say_once(outcome.result[0].explanation.notes)
         for entry in outcome.result:
             if many:
-                self.warnings.update(entry.explanation.warnings)
+                self.warnings.update(entry.record["warnings"])
                 if self.verbose:
-                    self.console.print(_summary(item, entry), soft_wrap=True)
+                    self.console.print(Text(clean(f"{item.called}: {telling.summary(entry)}")), soft_wrap=True)
             if self.show:
                 self._preview(entry)
             self._hand_over(entry)
@@ -172,51 +218,66 @@ class Run:
             path = str(entry.output)
             emit(clean(path) if sys.stdout.isatty() else path, self.console)
 
-    def _fail(self, item: Item, error: Exception, file: RecordFile | None) -> None:
-        if self.debug:
-            traceback.print_exception(error)
+    def _fail(self, item: Item, error: Exception) -> None:
+        if self.debug and isinstance(error, Fault):
+            self.errors.print(Text(error.trace), soft_wrap=True)
         message = str(error) or type(error).__name__
-        if not isinstance(error, HeatcliError):
-            message = f"unexpected {type(error).__name__}: {message}"
-        self.failed.append(message if item.called in message else f"{item.called}: {message}")
-        entry = self.work.failure(item, error)
-        if file is not None:
-            file.add(entry)
+        if len(self.failures) < telling.LISTED:
+            self.failures.append(message if item.called in message else f"{item.called}: {message}")
         if self.json:
-            emit(records.line(entry), self.console)
+            emit(records.line(self.batch.failure(item, error)), self.console)
 
     def _preview(self, entry: Made) -> None:
         if not self.console.is_terminal or self.console.no_color:
             self.console.print("--show needs a terminal with colours.")
             return
-        if entry.explanation.heatmap.ndim != 2:
+        if entry.shown is None:
             self.console.print("--show: the input of this model is no picture.")
             return
         from heatcli.pictures.terminal import preview
 
-        image = entry.explanation.render(**entry.drawn)
-        self.console.print(Text.from_ansi(preview(image, min(self.console.width, 80))), no_wrap=True, crop=False)
+        width = min(self.console.width, 80)
+        self.console.print(Text.from_ansi(preview(entry.shown, width)), no_wrap=True, crop=False)
 
-    def _conclude(self, total: int, seconds: float) -> None:
-        """Print the summary of a batch."""
-        for warning, times in self.warnings.most_common(telling.LISTED):
-            repeated = f" ({times:,} heatmaps)" if times > 1 else ""
-            self.console.print(Text.assemble(("Warning: ", "yellow"), clean(warning), repeated))
-        if len(self.warnings) > telling.LISTED:
+
+def _of_others(names: Container[str], entry: records.Record) -> bool:
+    return entry.get("input") not in names
+
+
+class _Stoppable(AbstractContextManager[None]):
+    """Says where a run ends before its end; there are ``total`` inputs, None where more may come."""
+
+    def __init__(self, run: Run, total: int | None, *, goes_on: bool) -> None:
+        self.run, self.total, self.goes_on = run, total, goes_on
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        run = self.run
+        done = f"{run.batch.done:,}"
+        so_far = f"{done} done" if self.total is None else f"{done} of {count(self.total, 'input')} done"
+        if isinstance(error, KeyboardInterrupt):
+            again = "; the same command goes on from there" if self.goes_on else ""
+            run.errors.print(f"Interrupted: {so_far}{again}.")
+        elif isinstance(error, OutputError):
+            again = "; when that is mended, the same command goes on from there" if self.goes_on else ""
+            run.errors.print(f"Stopped: {so_far}{again}.")
+
+
+class _Lines:
+    """Prints now and then how far a run is, for a log that somebody reads in the morning."""
+
+    def __init__(self, console: Console, total: int, what: str) -> None:
+        self.console, self.total, self.what = console, total, what
+        self.done, self.begun = 0, time.monotonic()
+        self.last = self.begun
+
+    def __call__(self, failed: int) -> None:
+        self.done += 1
+        now = time.monotonic()
+        if self.total > 1 and now - self.last >= EVERY and self.done < self.total:
+            self.last = now
+            rate = self.done / (now - self.begun)
+            failures = f", {failed:,} failed" if failed else ""
             self.console.print(
-                f"… and {len(self.warnings) - telling.LISTED:,} warnings more; the records hold them all."
+                f"{self.what}: {self.done:,} of {self.total:,}{failures}, {rate:.2g} a second, "
+                f"{duration((self.total - self.done) / rate)} left"
             )
-        if self.done:
-            plan = self.work.plan
-            where = "the current folder" if plan.folder in (None, Path()) else clean(str(plan.folder))
-            rate = f" ({self.done / seconds:.2g} a second)" if seconds else ""
-            self.console.print(
-                f"{count(self.done, 'input')} of {total:,} explained in {seconds:.1f} s{rate}; heatmaps are in {where}."
-            )
-
-
-def _summary(item: Item, entry: Made) -> Text:
-    """Return one heatmap in a line: the input, the class, the account."""
-    explanation = entry.explanation
-    label = f" {clean(explanation.label)}" if explanation.label else ""
-    return Text(f"{clean(item.called)}: class {explanation.target}{label}; {telling.account(explanation)}")

@@ -39,24 +39,24 @@ def show(
 
     ``wrote`` says the heatmap's file too; it is left out where stdout says the same on the same terminal.
     """
-    first = made[0].explanation
+    explained = [entry.explanation for entry in made if entry.explanation is not None]
+    first = explained[0]
     console.print(Text(clean(name), style="bold"), soft_wrap=True)
     console.print()
-    explained = {entry.explanation.target for entry in made}
-    for line in classes(first.top, explained, console):
+    for line in classes(first.top, {explanation.target for explanation in explained}, console):
         console.print(line, no_wrap=True, overflow="ellipsis", crop=False)
-    for entry in made:
+    for entry, explanation in zip(made, explained, strict=True):
         console.print()
-        console.print(choice(entry.explanation))
-        if entry.explanation.ledger.start != 0 or not entry.explanation.warnings:  # else a warning says the same
-            console.print(account(entry.explanation))
-        for warning in entry.explanation.warnings:
+        console.print(choice(explanation))
+        if explanation.ledger.start != 0 or not explanation.warnings:  # else a warning says the same
+            console.print(account(explanation))
+        for warning in explanation.warnings:
             console.print(Text.assemble(("Warning: ", "yellow"), clean(warning)))
         if verbose:
-            layers(entry.explanation.ledger, console)
+            layers(explanation.ledger, console)
         for path in (entry.output if wrote else None, *entry.also):
             if path is not None:
-                console.print(Text(f"Wrote {clean(str(path))}"), soft_wrap=True)
+                console.print(Text(f"Wrote {clean(path)}"), soft_wrap=True)
     if notes:
         console.print()
         assumed(notes, console)
@@ -101,6 +101,14 @@ def choice(explanation: Explanation) -> Text:
         other = f"{clean(rival.label)} (class {rival.index})" if rival.label else f"class {rival.index}"
         return Text.assemble("Explained: ", (name, "bold"), why.split(";")[0], ", against ", (other, "bold"))
     return Text.assemble("Explained: ", (name, "bold"), why)
+
+
+def summary(entry: Made) -> str:
+    """Return one heatmap of many in a line: the class, the account."""
+    target, rival = entry.record["target"], entry.record["settings"].get("versus")
+    label = f" {target['label']}" if target["label"] else ""
+    line = ledger_line(entry.ledger, entry.record["method"], rival=None if rival is None else rival["index"])
+    return f"class {target['index']}{label}; {line}"
 
 
 def account(explanation: Explanation) -> str:
@@ -163,10 +171,10 @@ def assumed(notes: Sequence[str], console: Console) -> None:
 def left_out(found: Sources, console: Console) -> None:
     """Print which files were there and are not taken."""
     if found.skipped:
-        console.print(f"Left out: {count(len(found.skipped), 'heatmap')} that heatcli wrote.")
+        console.print(f"Left out: {count(found.skipped, 'heatmap')} that heatcli wrote.")
     if found.others:
-        end = "does not end" if len(found.others) == 1 else "do not end"
-        console.print(f"Left out: {count(len(found.others), 'file')} whose name {end} like a picture's.")
+        end = "does not end" if found.others == 1 else "do not end"
+        console.print(f"Left out: {count(found.others, 'file')} whose name {end} like a picture's.")
 
 
 def takers(given: Iterable[str], settings: Mapping[str, Mapping[str, Any]], console: Console) -> None:
@@ -178,15 +186,19 @@ def takers(given: Iterable[str], settings: Mapping[str, Mapping[str, Any]], cons
             console.print(f"{option} goes to {', '.join(methods)}; the others have no such setting.")
 
 
-def failures(messages: Sequence[str], console: Console, *, what: str = "input") -> None:
-    """Print what failed, the first of them where there are many; ``what`` is one of them."""
-    if len(messages) > 1:
-        console.print(Text(f"{count(len(messages), what)} failed:", style="red"))
+def failures(messages: Sequence[str], console: Console, *, what: str = "input", total: int | None = None) -> None:
+    """Print what failed, the first of them where there are many; ``what`` is one of them.
+
+    ``total`` is how many there are, where ``messages`` holds the first of them.
+    """
+    total = len(messages) if total is None else total
+    if total > 1:
+        console.print(Text(f"{count(total, what)} failed:", style="red"))
     for message in messages[:LISTED]:
-        lead = "  " if len(messages) > 1 else "heatcli: "
+        lead = "  " if total > 1 else "heatcli: "
         console.print(Text(lead + clean(message)), soft_wrap=True)
-    if len(messages) > LISTED:
-        console.print(f"  … and {len(messages) - LISTED:,} more.")
+    if total > LISTED:
+        console.print(f"  … and {total - LISTED:,} more.")
 
 
 def for_tensors(notes: Sequence[str]) -> list[str]:

@@ -74,6 +74,30 @@ def bar(share: float, width: int, *, unicode: bool = True) -> str:
     return ("█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()).ljust(width)
 
 
+def duration(seconds: float) -> str:
+    """Return a time in two of its units at most, such as ``8.1 s``, ``12 min 5 s`` or ``1 d 3 h``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    left = round(seconds)
+    parts: list[str] = []
+    for name, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        if parts or left >= length:
+            parts.append(f"{left // length} {name}")
+            left %= length
+        if len(parts) == 2:
+            break
+    return " ".join(part for place, part in enumerate(parts) if place == 0 or not part.startswith("0 "))
+
+
+def size(amount: float) -> str:
+    """Return an amount of bytes in its unit, such as ``143 GB``."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if amount < 999.5 or unit == "TB":
+            break
+        amount /= 1000
+    return f"{amount:.3g} {unit}"
+
+
 def count(number: int, one: str, many: str | None = None) -> str:
     """Return ``1 picture`` or ``2 pictures``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from heatcli.batch import runner
-from heatcli.batch.runner import AtOnce
+from heatcli.batch.workers import AtOnce
 from heatcli.errors import ModelError, UsageError
 from heatcli.evaluation.conservation import Conservation, conservation
 from heatcli.evaluation.fillings import filled

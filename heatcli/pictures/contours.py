@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from heatcli.pictures.placement import Placement
@@ -32,6 +34,27 @@ def levels(map: np.ndarray, shares: tuple[float, ...] = SHARES) -> list[float]:
     return [float(values[min(place, values.size - 1)]) for place in places]
 
 
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The lines of one sign: where the ``blurred`` map (h, w), no negative ones, has ``levels``; ``colours`` (k, 3)."""
+
+    sign: int
+    blurred: np.ndarray
+    levels: list[float]
+    colours: np.ndarray
+
+
+def sides(heatmap: np.ndarray, table: np.ndarray) -> list[Side]:
+    """Return the positive lines of ``heatmap`` (h, w), then the negative ones if it has any; colours of ``table``."""
+    found = []
+    for sign, places in ((1, (160, 240)), (-1, (95, 15))):
+        if sign > 0 or heatmap.min() < 0:
+            blurred = smoothed(np.maximum(sign * heatmap, 0), SMOOTHING * sum(heatmap.shape) / 2)
+            at = levels(blurred)
+            found.append(Side(sign, blurred, at, table[np.linspace(*places, len(SHARES)).astype(int)][: len(at)]))
+    return found
+
+
 def contour_lines(heatmap: np.ndarray, placement: Placement, picture: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Draw contour lines of ``heatmap`` (h, w) on ``picture`` (H, W, 3) uint8; a new array of its shape.
 
@@ -41,18 +64,13 @@ def contour_lines(heatmap: np.ndarray, placement: Placement, picture: np.ndarray
     drawn = picture.copy()
     x0, y0, x1, y1 = placement.inside
     seen = drawn[y0:y1, x0:x1]  # a line around the edge of what the network saw would mean nothing
-    sides = [(heatmap, table[np.linspace(160, 240, len(SHARES)).astype(int)])]
-    if heatmap.min() < 0:
-        sides.append((-heatmap, table[np.linspace(95, 15, len(SHARES)).astype(int)]))
     thickness = max(1.0, min(picture.shape[:2]) / 250)
-    for side, colours in sides:
-        blurred = smoothed(np.maximum(side, 0), SMOOTHING * sum(side.shape) / 2)
-        laid = placement.to_picture(blurred)[y0:y1, x0:x1]
-        at = levels(blurred)
+    for side in sides(heatmap, table):
+        laid = placement.to_picture(side.blurred)[y0:y1, x0:x1]
         for start in range(0, len(laid), BAND):
             before, rows = min(start, 1), slice(start, start + BAND)
             slope = _slope(laid[start - before : start + BAND + 1])[before : before + BAND]
-            _draw(seen[rows], laid[rows], slope, at, colours, thickness)
+            _draw(seen[rows], laid[rows], slope, side.levels, side.colours, thickness)
     return drawn
 
 
@@ -69,7 +87,7 @@ def _draw(
 
     The distance to a line is the difference to its level over the slope.
     """
-    for level, colour in zip(at, colours, strict=False):
+    for level, colour in zip(at, colours, strict=True):
         distance = np.abs(laid - np.float32(level)) / slope
         near = distance < thickness + 1
         away, pixels = distance[near], drawn[near].astype(np.float32)

@@ -13,11 +13,13 @@ from PIL.Image import Image, Resampling
 
 from heatcli.errors import UsageError
 from heatcli.pictures.colormaps import colormap
-from heatcli.pictures.lettering import font
+from heatcli.pictures.colour_bar import EMPTY, FAINT, Bar, figure, scale_bar
+from heatcli.pictures.lettering import font, small
+from heatcli.pictures.paint import full_colour, paint_of
 from heatcli.pictures.placement import Placement
-from heatcli.pictures.rendering import full_colour, render
+from heatcli.pictures.rendering import render
 from heatcli.pictures.seen import as_image, fitted
-from heatcli.pictures.sheet import FAINT, Bar, Sheet
+from heatcli.pictures.sheet import Sheet
 
 STYLES = ("heatmap", "overlay")
 PER_METHOD, PER_IMAGE = "per-method", "per-image"
@@ -25,8 +27,6 @@ CELL = 224
 """The longer side of a cell in pixels at least: small maps are enlarged by a whole factor."""
 LARGEST_CELL = 640
 """The longer side of a cell at most, where nothing else is asked for."""
-RAMP = 255
-"""So many colours a colour bar has: as many as the tables."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,11 +154,13 @@ class _Column:
                 signed=self.method.signed,
             )
         empty = not (relevance.any() if self.method.signed else (relevance > 0).any())
-        return _said("no relevance", drawn, text) if empty else drawn
+        return _said(EMPTY, drawn, text) if empty else drawn
 
-    def bar(self) -> Bar:
-        """Return the colours from the lowest value to the highest, with numbers."""
-        return colour_bar(self.colormap, None if self.own else self.full, signed=self.method.signed)
+    def bar(self) -> Bar | None:
+        """Return the colours from the lowest value to the highest, with numbers; None where all maps are empty."""
+        if not (self.own or self.full):
+            return None
+        return colour_bar(self.colormap, None if self.own else self.full, signed=self.method.signed, style=self.style)
 
 
 def full_of(method: Maps, scale: str | float) -> float:
@@ -187,25 +189,15 @@ def coloured(relevance: np.ndarray, colormap: str, full: float, *, signed: bool)
     return render(relevance, None, None, style="heatmap", **options)  # type: ignore[arg-type]
 
 
-def colour_bar(colormap: str, full: float | None, *, signed: bool) -> Bar:
+def colour_bar(colormap: str, full: float | None, *, signed: bool, style: str = "heatmap") -> Bar:
     """Return the bar of a scale that ends at ``full``, None where every map has its own end."""
-    ramp = np.linspace(-1 if signed else 0, 1, RAMP, dtype=np.float32)[None]
-    end = "own maximum" if full is None else figure(full)
-    low = ("-maximum" if full is None else figure(-full)) if signed else "0"
-    labels = (low, "0", "maximum" if full is None else end) if signed else (low, end)
-    return Bar(coloured(ramp, colormap, 1.0, signed=signed), labels)
-
-
-def figure(value: float) -> str:
-    """Return ``value`` with two significant digits: 0.13, 4.1e-5."""
-    text = f"{value:.2g}"
-    base, e, power = text.partition("e")
-    return f"{base}e{int(power)}" if e else text
+    low, high = ("-maximum", "maximum" if signed else "own maximum") if full is None else (figure(-full), figure(full))
+    return scale_bar(paint_of(colormap, full or 1.0, signed=signed), low, high, blended=style == "overlay")
 
 
 def _said(words: str, image: Image, text: int) -> Image:
     """Write ``words`` into the middle of ``image``."""
     marked = image.copy()
     spot = (image.width / 2, image.height / 2)
-    PIL.ImageDraw.Draw(marked).text(spot, words, FAINT, font(max(9, round(text * 0.85))), anchor="mm")
+    PIL.ImageDraw.Draw(marked).text(spot, words, FAINT, font(small(text)), anchor="mm")
     return marked

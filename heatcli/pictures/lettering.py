@@ -6,10 +6,14 @@ import re
 import unicodedata
 from functools import cache
 
+import PIL.ImageDraw
 from PIL import ImageFont
 
 UNKNOWN = "\ufffd"
 """What stands for a sign that the font does not have: it has not this one either, and draws its empty box."""
+
+UNDERLINED = {"≥": ">", "≤": "<"}
+"""Signs that the font has without the line below them."""
 
 LONGEST = 500
 """More signs of a text are not looked at: no caption has room for them."""
@@ -55,6 +59,39 @@ def width(text: str, size: int) -> int:
 def height(size: int) -> int:
     """Return how many pixels a line takes, the gap to the next included."""
     return round(size * 1.3)
+
+
+def small(text: int) -> int:
+    """Return the size of the lesser letters, captions and numbers, beside letters of ``text`` pixels."""
+    return max(9, round(text * 0.85))
+
+
+def gap(text: int) -> int:
+    """Return how many pixels stay free between things with letters of ``text`` pixels."""
+    return max(4, text // 2)
+
+
+def write_value(
+    draw: PIL.ImageDraw.ImageDraw,
+    spot: tuple[float, float],
+    text: str,
+    colour: tuple[int, int, int],
+    size: int,
+    anchor: str,
+) -> None:
+    """Write a number at ``spot``, by Pillow's ``anchor``; ≥ or ≤ before it is made of > or < and a line."""
+    sign, shown = UNDERLINED.get(text[:1]), legible(plain_value(text))
+    draw.text(spot, shown, colour, font(size), anchor=anchor)
+    if sign:
+        left = draw.textbbox(spot, shown, font(size), anchor=anchor)[0]
+        _, _, right, bottom = draw.textbbox((left, spot[1]), sign, font(size), anchor="l" + anchor[1])
+        thick = max(1, round(size / 14))
+        draw.rectangle((left, bottom + thick, right - 1, bottom + 2 * thick - 1), fill=colour)
+
+
+def plain_value(text: str) -> str:
+    """Return ``text`` with > or < for a ≥ or ≤ at its beginning, which take the same room."""
+    return UNDERLINED.get(text[:1], text[:1]) + text[1:]
 
 
 def shortened(text: str, size: int, room: int, *, middle: bool = False) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL.Image import Image
 
 from heatcli.errors import UsageError
+from heatcli.replacing import replacing
 
 PNG: dict[str, Any] = {"format": "PNG", "compress_level": 3, "compress_type": 3}
 """zlib's run-length strategy: on overlays two thirds of the usual strategy's time, and a tenth smaller."""
@@ -23,17 +23,10 @@ def save_png(image: Image, target: str | Path | BinaryIO) -> None:
     if not isinstance(target, str | Path):
         image.save(target, **PNG)
         return
-    path = Path(target)
+    if not Path(target).parent.is_dir():
+        raise UsageError(f"{target}: cannot be written (no such folder)")
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            image.save(path, **PNG)
-            return
-        path = path.resolve()  # a link keeps pointing where it does; the file behind it is replaced
-        passing = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
-        try:
-            image.save(passing, **PNG)
-            passing.replace(path)
-        finally:
-            passing.unlink(missing_ok=True)
+        with replacing(Path(target)) as stream:
+            image.save(stream, **PNG)
     except OSError as error:
         raise UsageError(f"{target}: cannot be written ({error.strerror or error})") from error

@@ -9,28 +9,17 @@ from typing import NamedTuple
 
 import PIL.Image
 import PIL.ImageDraw
-from PIL.Image import Image, Resampling
+from PIL.Image import Image
 
 from heatcli.errors import UsageError
-from heatcli.pictures.lettering import broken, font, height, legible, shortened, width
+from heatcli.pictures.colour_bar import BACKGROUND, EDGE, FAINT, INK, Bar, draw_bar, room
+from heatcli.pictures.lettering import broken, font, gap, height, legible, shortened, small, width
 
 MOST_PIXELS = 80_000_000
 """Larger sheets are refused: each holds 3 bytes a pixel, and programs that show pictures refuse them too."""
 
-BACKGROUND, INK, FAINT, EDGE = "white", (20, 20, 20), (110, 110, 110), (190, 190, 190)
 LINES = 2
 """In so many lines a piece of a caption is broken at most."""
-
-
-@dataclass(frozen=True, eq=False)
-class Bar:
-    """A colour bar: ``colours`` is a strip one pixel high, from the lowest value to the highest.
-
-    ``labels`` stand at equal distances, from the lowest to the highest: two, or three.
-    """
-
-    colours: Image
-    labels: tuple[str, ...]
 
 
 class Line(NamedTuple):
@@ -79,10 +68,10 @@ class Sheet:
         """(width, height) of the whole sheet in pixels."""
         rows, columns = self._shape
         left, top = self._corner
-        room, gap = self._room_for_bars, self._gap
-        across = left + columns * (self.cell[1] + gap) - gap + self.text
-        down = top + rows * (self.cell[0] + gap) - gap + self.text
-        return (across + room, down) if self.transposed else (across, down + room)
+        space, beyond = self._gap, room(self.bars, self.text, upright=self.transposed)
+        across = left + columns * (self.cell[1] + space) - space + self.text
+        down = top + rows * (self.cell[0] + space) - space + self.text
+        return (across + beyond, down) if self.transposed else (across, down + beyond)
 
     def box(self, row: int, column: int) -> Box:
         """Return where the cell of caption ``row`` and heading ``column`` lies."""
@@ -106,7 +95,8 @@ class Sheet:
             self._write_beside(draw, self.box(*self._first(place, row=True)), lines)
         for column, bar in enumerate(self.bars):
             if bar is not None:
-                self._draw_bar(image, draw, self.box(len(self.captions) - 1, column), bar)
+                last = self.box(len(self.captions) - 1, column)
+                draw_bar(image, last, bar, self.text, upright=self.transposed)
         return image
 
     @property
@@ -116,11 +106,11 @@ class Sheet:
 
     @property
     def _gap(self) -> int:
-        return max(4, self.text // 2)
+        return gap(self.text)
 
     @property
     def _small(self) -> int:
-        return max(9, round(self.text * 0.85))
+        return small(self.text)
 
     @cached_property
     def _corner(self) -> tuple[int, int]:
@@ -130,19 +120,6 @@ class Sheet:
         return self.text + (widest + self.text if widest else 0), self.text + (
             tallest + self._gap // 2 if tallest else 0
         )
-
-    @property
-    def _room_for_bars(self) -> int:
-        if not any(self.bars):
-            return 0
-        thick = self._gap + self._thickness + self._gap // 2
-        if not self.transposed:
-            return thick + height(self._small)
-        return thick + max(width(label, self._small) for bar in self.bars if bar for label in bar.labels)
-
-    @property
-    def _thickness(self) -> int:
-        return max(6, round(self.text * 0.7))
 
     @cached_property
     def _above(self) -> list[list[Line]]:
@@ -188,36 +165,6 @@ class Sheet:
         for line in lines:
             draw.text((left - self.text, y), line.text, line.colour, font(line.size), anchor="ra")
             y += height(line.size)
-
-    def _draw_bar(self, image: Image, draw: PIL.ImageDraw.ImageDraw, box: Box, bar: Bar) -> None:
-        """Draw ``bar`` beyond ``box``, the last cell of its line: below, or at the right with the lowest value down."""
-        left, upper, right, lower = box
-        thick, ends = self._thickness, len(bar.labels) - 1
-        if self.transposed:
-            x = right + self._gap
-            frame = (x, upper, x + thick, lower)
-            colours = bar.colours.transpose(PIL.Image.Transpose.ROTATE_90)
-        else:
-            y = lower + self._gap
-            frame = (left, y, right, y + thick)
-            colours = bar.colours
-        image.paste(colours.resize((frame[2] - frame[0], frame[3] - frame[1]), Resampling.NEAREST), frame[:2])
-        draw.rectangle((frame[0] - 1, frame[1] - 1, frame[2], frame[3]), outline=EDGE)
-        if self.transposed:
-            crowded = (ends + 1) * height(self._small) > lower - upper
-        else:
-            crowded = sum(width(label, self._small) for label in bar.labels) + self.text * ends > right - left
-        for place, label in enumerate(bar.labels):
-            if crowded and 0 < place < ends:
-                continue
-            share = place / ends
-            if self.transposed:
-                spot: tuple[float, float] = (frame[2] + self._gap // 2, lower - share * (lower - upper))
-                anchor = "l" + ("d" if place == 0 else "a" if place == ends else "m")
-            else:
-                spot = (left + share * (right - left), frame[3] + self._gap // 2)
-                anchor = ("l" if place == 0 else "r" if place == ends else "m") + "a"
-            draw.text(spot, legible(label), INK, font(self._small), anchor=anchor)
 
 
 def _tall(lines: Sequence[Line]) -> int:

@@ -67,6 +67,10 @@ class ModelFile:
         try:
             state = path.stat()
         except OSError:
+            if (
+                self._last is not None and self._last[0][0] == path
+            ):  # on another machine, where it came with the network
+                return self._last[1]
             if given is not None:
                 raise UsageError(f"--relevance-model {path}: no such file; `heatcli fit` writes it") from None
             raise UsageError(

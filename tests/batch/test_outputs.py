@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def places(inputs: list[str], output: str | None, target: int | None = None, *, several: bool = False) -> list[str]:
     sources = expand(inputs)
     planned = plan(sources, output, several=several)
-    return [planned.heatmap(item, target).as_posix() for item in sources.items]
+    return [Path(planned.heatmap(item, target)).as_posix() for item in sources.items]
 
 
 @pytest.mark.usefixtures("folder")
@@ -35,7 +35,7 @@ class TestPlaces:
     def test_a_folder_is_mirrored_into_heatmaps(self) -> None:
         assert places(["photos"], None) == ["heatmaps/cat.heatmap.png", "heatmaps/sub/dog.heatmap.png"]
         planned = plan(expand(["photos"]), None)
-        assert planned.records == Path("heatmaps/records.jsonl")
+        assert planned.records == str(Path("heatmaps/records.jsonl"))
 
     def test_a_name_without_suffix_is_a_folder_and_png_is_a_file(self) -> None:
         assert places(["one.jpg"], "maps") == ["maps/one.heatmap.png"]

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from heatcli.batch import records, resuming
-from heatcli.batch.items import Item
-from heatcli.batch.records import RecordFile
+from heatcli.batch import records
 from heatcli.errors import PictureError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
 from heatcli.relevance.ledger import Ledger
@@ -96,51 +93,3 @@ def test_a_failure_has_the_same_keys_and_says_why() -> None:
     assert entry["error"] == {"type": "PictureError", "message": "no picture"}
     assert entry["output"] is entry["target"] is None
     assert entry["preprocessing"] == {"source": "tensor"}
-
-
-def test_the_file_grows_line_by_line_and_survives_a_torn_line(tmp_path: Path) -> None:
-    path = tmp_path / "out" / "records.jsonl"
-    with RecordFile(path) as file:
-        assert not path.parent.exists()
-        file.add({"schema": 1, "input": "a\nb"}, {"schema": 1, "input": "ü"})
-        assert [entry["input"] for entry in records.read(path)] == ["a\nb", "ü"]
-        file.add({"schema": 1, "input": "c"})
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write('{"schema": 1, "inp')
-    kept = records.read(path)
-    assert [entry["input"] for entry in kept] == ["a\nb", "ü", "c"]
-    with RecordFile(path, kept[:1]) as file:
-        file.add({"schema": 1, "input": "d"})
-    assert [entry["input"] for entry in records.read(path)] == ["a\nb", "d"]
-    assert [file.name for file in path.parent.iterdir()] == ["records.jsonl"]
-
-
-def test_finished_is_what_has_records_files_and_the_same_options(tmp_path: Path) -> None:
-    items = []
-    for name in ("done", "changed", "unwritten", "failed", "new"):
-        (tmp_path / f"{name}.jpg").write_bytes(b"")
-        items.append(Item(f"{name}.jpg", str(tmp_path / f"{name}.jpg"), f"{name}.jpg"))
-    (tmp_path / "map.png").write_bytes(b"")
-    there, absent = str(tmp_path / "map.png"), str(tmp_path / "absent.png")
-
-    def entry(name: str, output: str | None, options: int = 1, error: str | None = None) -> records.Record:
-        settings = {"options": {"x": options}}
-        return {
-            "input": f"{name}.jpg",
-            "output": output,
-            "model": {"sha256": "abc"},
-            "settings": settings,
-            "error": error,
-        }
-
-    written = [
-        entry("done", there),
-        entry("changed", there, options=2),
-        entry("unwritten", absent),
-        entry("failed", None, error="no"),
-        entry("elsewhere", there),
-    ]
-    rest, kept = resuming.split(items, written, sha256="abc", options={"x": 1})
-    assert [item.name for item in rest] == ["changed.jpg", "unwritten.jpg", "failed.jpg", "new.jpg"]
-    assert [entry["input"] for entry in kept] == ["done.jpg", "elsewhere.jpg"]
-    assert len(resuming.split(items, written, sha256="other model", options={"x": 1})[0]) == 5

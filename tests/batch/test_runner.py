@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from heatcli.batch import runner
-from heatcli.batch.runner import AtOnce
+from heatcli.batch.workers import AtOnce, Workers
 
 
 def test_outcomes_keep_the_order_of_the_items() -> None:
@@ -69,7 +69,7 @@ def test_an_interrupt_yields_what_is_under_way_and_begins_nothing_new() -> None:
             if len(begun) < 2:  # two are under way, the rest wait
                 future.set_running_or_notify_cancel()
                 future.set_result(fn(*args))
-            begun.append(args[0])
+            begun.append(args[1][0])
             return future
 
     outcomes = runner.run(range(10), lambda item: item, Pool(), ahead=4)
@@ -89,3 +89,75 @@ def test_at_once_an_interrupt_reaches_the_work_itself() -> None:
     with pytest.raises(KeyboardInterrupt), AtOnce() as executor:
         list(runner.run([1], work, executor, ahead=1))
     assert reached == [1]
+
+
+class Mortal(Executor):
+    """Executes at once; with item 3 the worker dies, and with it what is handed in until a new one is started."""
+
+    deaths = 0
+
+    def __init__(self) -> None:
+        self.broken = False
+
+    def submit(self, fn: Any, /, *args: Any, **_: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        if self.broken or 3 in args[1]:
+            Mortal.deaths += not self.broken
+            self.broken = True
+            future.set_exception(BrokenExecutor("a worker died"))
+        else:
+            future.set_result(fn(*args))
+        return future
+
+
+@pytest.mark.parametrize(("chunk", "ahead"), [(1, 1), (1, 4), (3, 2), (10, 1)])
+def test_an_item_that_kills_its_worker_costs_that_item_alone(chunk: int, ahead: int) -> None:
+    Mortal.deaths = 0
+    outcomes = list(runner.run(range(8), lambda item: item, Workers(Mortal, 2), ahead=ahead, chunk=chunk))
+    assert [outcome.item for outcome in outcomes] == list(range(8))
+    assert [outcome.result for outcome in outcomes] == [0, 1, 2, None, 4, 5, 6, 7]
+    assert "the worker process died with it" in str(outcomes[3].error)
+    assert Mortal.deaths == 1 + runner.TRIES
+
+
+def test_work_that_was_under_way_when_a_worker_died_is_done_again() -> None:
+    starts = []
+
+    class Once(Executor):
+        """The first of these dies with whatever it gets, the next lives."""
+
+        def __init__(self) -> None:
+            starts.append(self)
+
+        def submit(self, fn: Any, /, *args: Any, **_: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            if self is starts[0]:
+                future.set_exception(BrokenExecutor("killed"))
+            else:
+                future.set_result(fn(*args))
+            return future
+
+    outcomes = list(runner.run(range(5), lambda item: -item, Workers(Once, 2), ahead=4))
+    assert [outcome.result for outcome in outcomes] == [0, -1, -2, -3, -4]
+    assert len(starts) == 2
+
+
+def test_what_does_not_end_soon_after_an_interrupt_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "GRACE", 0.0)
+
+    class Waited(Future[Any]):
+        def result(self, timeout: float | None = None) -> Any:
+            if timeout is None:
+                raise KeyboardInterrupt
+            return super().result(timeout)
+
+    class Pool(Executor):
+        def submit(self, fn: Any, /, *args: Any, **_: Any) -> Future[Any]:
+            future = Waited()
+            future.set_running_or_notify_cancel()  # it goes on for ever
+            return future
+
+    workers = Workers(Pool, 2)
+    with pytest.raises(KeyboardInterrupt):
+        list(runner.run(range(5), lambda item: item, workers, ahead=2))
+    assert workers.given_up

@@ -26,14 +26,14 @@ def relative(inputs: list[str]) -> list[str]:
 def test_a_folder_is_searched_with_its_sub_folders_in_natural_order(tmp_path: Path) -> None:
     touch(tmp_path, "p10.jpg", "p2.JPG", "notes.txt", "b/p1.png", "b/x.npy", ".hidden.png", ".git/p.png", "a/q.webp")
     assert relative([str(tmp_path)]) == ["a/q.webp", "b/p1.png", "b/x.npy", "p2.JPG", "p10.jpg"]
-    assert expand([str(tmp_path)]).folders == (tmp_path,)
+    assert expand([str(tmp_path)]).folders == (str(tmp_path),)
 
 
 def test_own_heatmaps_are_never_read_back(tmp_path: Path) -> None:
     touch(tmp_path, "cat.jpg", "cat.heatmap.png", "cat.281.heatmap.png", "cat.heatmap.npy", "heatmaps/cat.HEATMAP.PNG")
     found = expand([str(tmp_path)])
     assert [item.relative.name for item in found.items] == ["cat.jpg"]
-    assert len(found.skipped) == 4
+    assert found.skipped == 4
     named = expand([str(tmp_path / "cat.jpg"), str(tmp_path / "cat.heatmap.png")])
     assert [item.relative.name for item in named.items] == ["cat.jpg"]
     with pytest.raises(UsageError, match="heatmap that heatcli wrote"):
@@ -44,7 +44,7 @@ def test_a_glob_keeps_the_folders_below_its_fixed_part(tmp_path: Path) -> None:
     touch(tmp_path, "a/1.jpg", "b/c/2.jpg", "b/c/2.heatmap.png", "b/3.txt")
     found = expand([f"{tmp_path}/**/*.*g"])
     assert [item.relative.as_posix() for item in found.items] == ["a/1.jpg", "b/c/2.jpg"]
-    assert found.folders == (tmp_path,)
+    assert found.folders == (f"{tmp_path}/",)
     flat = expand([f"{tmp_path}/a/*.jpg"])
     assert [item.relative.as_posix() for item in flat.items] == ["1.jpg"]
     assert flat.folders == ()
@@ -92,7 +92,7 @@ def test_a_glob_leaves_out_what_is_no_picture(tmp_path: Path) -> None:
     touch(tmp_path, "1.jpg", "notes.txt", "x.npy", "README")
     found = expand([f"{tmp_path}/*"])
     assert [item.relative.name for item in found.items] == ["1.jpg", "x.npy"]
-    assert {path.name for path in found.others} == {"notes.txt", "README"}
+    assert found.others == 2
 
 
 @pytest.mark.parametrize(

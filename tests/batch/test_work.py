@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from heatcli.batch import worker
+from heatcli.batch.batch import SAMPLE, Batch
+from heatcli.batch.items import single
+from heatcli.batch.job import Drawing, Job, Loading, Ready
 from heatcli.batch.outputs import plan
 from heatcli.batch.sources import expand
-from heatcli.batch.work import Drawing, Work
+from heatcli.batch.workers import threads
 from heatcli.errors import PictureError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
 from heatcli.pictures.preprocessing import Placement
@@ -65,6 +68,16 @@ class Fake:
         ]
 
 
+READY = Ready(Fake.model, (), None, "float32", 1, None, {})
+LOADING = Loading("net.onnx")
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("key", "explainer", "content"):
+        monkeypatch.setattr(worker._Held, name, None)
+
+
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -75,12 +88,15 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def run(inputs: list[str], output: str | None = None, fake: Fake | None = None, **options: Any) -> list[Any]:
+def run(inputs: list[str], output: str | None = None, fake: Any = None, **options: Any) -> list[Any]:
     sources = expand(inputs)
     targets = options.setdefault("targets", (5,))
-    work = Work(fake or Fake(), plan(sources, output, several=len(targets) > 1), **options)
-    with ThreadPoolExecutor(2) as executor:
-        return list(work.run(sources.items, executor, ahead=2))
+    worker._Held.key, worker._Held.explainer = LOADING.key, fake or Fake()
+    with threads(2) as workers:
+        batch = Batch(Job(LOADING, plan(sources, output, several=len(targets) > 1), **options), READY, workers)
+        if batch.unsettled:
+            batch.settle_scale(batch.sample(sources.items))
+        return list(batch.run(sources.items, None))
 
 
 def brightness(path: Path) -> float:
@@ -161,3 +177,12 @@ def test_stdin_holds_a_picture_or_a_tensor(photos: Path, monkeypatch: pytest.Mon
 def test_an_empty_stdin_says_so(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
     assert "stdin is empty" in str(run(["-"])[0].error)
+
+
+def test_a_large_batch_settles_its_scale_by_items_spread_evenly() -> None:
+    items = [single(str(place), str(place), str(place)) for place in range(1000)]
+    batch = Batch(Job(LOADING, plan(expand(["a.jpg"]), None)), READY, threads(1))
+    taken = [int(item.name) for item in batch.sample(items)]
+    assert taken == list(range(0, 1000, 5))
+    assert len(taken) == SAMPLE
+    assert batch.sample(items[:7]) == items[:7]

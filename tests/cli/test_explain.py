@@ -167,7 +167,10 @@ class TestFolder:
         Path("photos/0.png").unlink()
         Path("heatmaps/b.heatmap.png").unlink()
         assert heatcli("explain", "photos", *NET).out == "heatmaps/b.heatmap.png\n"
-        assert len(heatcli("explain", "photos", *NET, "--style", "heatmap").out.splitlines()) == 3
+        changed = heatcli("explain", "photos", *NET, "--style", "heatmap")
+        assert (changed.code, changed.out) == (2, "")
+        assert "style not given, now heatmap" in changed.err
+        assert "--overwrite" in changed.err
         assert len(heatcli("explain", "photos", *NET, "--style", "heatmap", "--overwrite").out.splitlines()) == 3
         inputs = sorted(record["input"] for record in records())
         assert inputs == ["photos/0.png", "photos/a.png", "photos/b.jpg", "photos/sub/a.png"]
@@ -265,7 +268,7 @@ class TestFolder:
         (["photos/a.png", "--target", "top-x"], 2, "top-3"),
         (["huge.npy"], 1, "at most 1,024 MiB are read"),
         (["objects.npy"], 1, "holds Python objects; save an array of numbers"),
-        ([], 2, "INPUTS"),
+        ([], 2, "nothing to explain"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -188,7 +188,10 @@ def test_finished_pictures_are_done_again_when_the_models_are_others(many, heatc
     assert heatcli(*run).code == 0
     assert "3 inputs of 3 were finished before" in heatcli(*run).err
     assert heatcli(*FIT, "--overwrite", "--seed", "1").code == 0
-    done = heatcli(*run)
+    refused = heatcli(*run)
+    assert refused.code == 2
+    assert "relevance-model net.relevance.npz (sha256 " in refused.err
+    done = heatcli(*run, "--overwrite")
     assert "finished before" not in done.err
     assert "3 inputs of 3 explained" in done.err
 

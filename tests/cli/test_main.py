@@ -44,7 +44,7 @@ def after(count: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_interrupt_leaves_what_is_done_and_goes_on_later(heatcli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         after(3, KeyboardInterrupt(), patched)
-        done = heatcli("explain", "photos", *NET, "--jobs", "1")
+        done = heatcli("explain", "photos", *NET, "--jobs", "1", "--workers", "threads")
     assert done.code == 130
     assert "Interrupted: 2 of 3 inputs done" in done.err
     assert "Traceback" not in done.err
@@ -62,7 +62,7 @@ def test_a_fault_is_one_message_and_a_traceback_with_debug(heatcli: Run, monkeyp
     assert "--debug" in done.err
     assert "Traceback" not in done.err
     assert "Traceback" in heatcli("explain", "photos/a.png", *NET, "--debug").err
-    batch = heatcli("explain", "photos", *NET)
+    batch = heatcli("explain", "photos", *NET, "--workers", "threads")
     assert batch.code == 1
     assert batch.err.count("RuntimeError") == 3
 

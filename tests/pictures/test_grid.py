@@ -14,7 +14,8 @@ from hypothesis.extra.numpy import arrays
 
 from heatcli.errors import UsageError
 from heatcli.pictures.colormaps import colormap
-from heatcli.pictures.grid import Maps, cell_size, figure, full_of, grid
+from heatcli.pictures.colour_bar import figure
+from heatcli.pictures.grid import Maps, cell_size, full_of, grid
 from heatcli.pictures.sheet import Sheet
 from heatcli.pictures.zoom import PANEL, Region, busiest, zoom
 
@@ -148,6 +149,21 @@ class TestScale:
             assert (bar[len(bar) // 2] > 240).all()
             assert dark(words) > 20
         assert [figure(value) for value in (0.0251, -7.6e-6, 1234, 3)] == ["0.025", "-7.6e-6", "1.2e3", "3"]
+
+    def test_the_bar_of_an_overlay_has_the_colours_of_an_overlay(self) -> None:
+        grey = colours((128, 128, 128))
+        sheet = grid(grey, [Maps("one", [flat(0.5)])], cell=255, scale=1.0, style="overlay")
+        drawn = pixels(sheet)
+        left, _, right, lower = sheet.box(0, 1)
+        cell = inside(drawn, sheet, 0, 1)
+        assert np.array_equal(cell[5, 5], drawn[lower + 15, (left + right) // 2])
+
+    def test_a_method_whose_maps_are_all_empty_has_no_bar(self) -> None:
+        sheet = grid(PICTURES, [METHODS[0], Maps("none", [flat(0)] * 3)], cell=96)
+        drawn = pixels(sheet)
+        for column, there in ((1, True), (2, False)):
+            left, _, right, lower = sheet.box(2, column)
+            assert (dark(drawn[lower + 1 :, left:right]) > 0) == there
 
     def test_positive_maps_draw_nothing_negative(self) -> None:
         drawn = pixels(sheet := grid(PICTURES, [Maps("one", [flat(-1), flat(1), flat(1)])], style="overlay", cell=96))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heatcli.pictures.lettering import LONGEST, UNKNOWN, broken, font, legible, shortened, width
+from heatcli.pictures.lettering import LONGEST, UNKNOWN, broken, font, legible, shortened, width, write_value
 
 
 def ink(text: str, size: int = 20) -> np.ndarray:
@@ -73,3 +73,20 @@ def test_where_names_are_cut_and_broken() -> None:
     assert shortened("short", 14, 150) == "short"
     assert broken("lrp-epsilon-gamma-box", 16, 100, 3) == ["lrp-epsilon-", "gamma-box"]
     assert "".join(broken("tailed frog, bell toad", 14, 90, 3)).replace(" ", "") == "tailedfrog,belltoad"
+
+
+@pytest.mark.parametrize(("sign", "known"), [("≥", ">"), ("≤", "<")])
+@pytest.mark.parametrize("size", [10, 20, 40])
+def test_a_sign_with_a_line_below_is_made_of_one_without(sign: str, known: str, size: int) -> None:
+    def written(text: str) -> np.ndarray:
+        image = PIL.Image.new("RGB", (300, 100), "white")
+        write_value(PIL.ImageDraw.Draw(image), (290, 20), f"{text} 0.13", (0, 0, 0), size, "ra")
+        return np.asarray(image)[:, :, 0] < 128
+
+    plain, lined = written(known), written(sign)
+    assert lined[plain].all()
+    added = np.argwhere(lined & ~plain)
+    bottom = np.argwhere(plain[:, : 290 - width("0.13", size)])  # of the sign alone
+    assert added[:, 0].min() > bottom[:, 0].max()
+    assert abs(added[:, 1].min() - bottom[:, 1].min()) <= max(2, size // 10)
+    assert abs(added[:, 1].max() - bottom[:, 1].max()) <= max(2, size // 10)

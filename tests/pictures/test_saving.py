@@ -6,6 +6,7 @@ import io
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import PIL.Image
@@ -36,8 +37,8 @@ def test_a_failure_leaves_the_old_picture_and_nothing_else(tmp_path: Path, monke
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
 
-    def half(self: PIL.Image.Image, target: Path, **_: object) -> None:
-        Path(target).write_bytes(b"half")
+    def half(self: PIL.Image.Image, target: BinaryIO, **_: object) -> None:
+        target.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(PIL.Image.Image, "save", half)

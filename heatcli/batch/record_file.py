@@ -1,0 +1,136 @@
+"""The file of records: one a line, appended while a batch runs; whole lines survive whatever ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from heatcli.batch.records import SCHEMA, Record, line
+from heatcli.errors import OutputError, UsageError
+from heatcli.replacing import replacing
+
+if sys.platform != "win32":
+    import fcntl
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Yield the records of a file in order; lines that were torn by a crash and foreign schemas are left out."""
+    for row in lines(path):
+        entry = parsed(row)
+        if entry is not None:
+            yield entry
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file of records as they are, none where there is no such file."""
+    try:
+        with path.open("rb") as stream:
+            yield from stream
+    except FileNotFoundError:
+        return
+
+
+def parsed(row: bytes) -> Record | None:
+    """Return the record in a line, None for a torn one and for anything else."""
+    if not row.endswith(b"\n"):
+        return None
+    try:
+        entry: Any = json.loads(row)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and entry.get("schema") == SCHEMA else None
+
+
+class RecordFile:
+    """A file of records that is open for more, locked against a second run; removed again where nothing was added."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file at ``path``; raises UsageError where another run has it, OutputError if it cannot."""
+        self.path, self._made = path, False
+        self._stream = self._opened()
+
+    def keep(self, wanted: Callable[[Record], bool]) -> None:
+        """Keep those records that are ``wanted``, in their order; torn lines go. One line is held at a time."""
+        if all((entry := parsed(row)) is not None and wanted(entry) for row in lines(self.path)):
+            return
+        try:
+            with replacing(self.path) as stream:
+                _lock(stream, self.path)  # before it takes the place: no other run may come between
+                for row in lines(self.path):
+                    entry = parsed(row)
+                    if entry is not None and wanted(entry):
+                        stream.write(row)
+        except OSError as error:
+            raise self._cannot(error) from error
+        self._stream.close()
+        self._stream = self._opened()
+
+    def add(self, *entries: Record) -> None:
+        """Append records in one write, so that the heatmaps of one picture are there together or not at all.
+
+        Raises OutputError where that cannot be done; the file is then as it was.
+        """
+        content = b"".join((line(entry) + "\n").encode() for entry in entries)
+        place = self._stream.seek(0, os.SEEK_END)
+        try:
+            written = os.write(self._stream.fileno(), content)
+            if written < len(content):  # the disk took a part
+                self._stream.write(content[written:])
+        except OSError as error:
+            with suppress(OSError):
+                self._stream.truncate(place)
+            raise self._cannot(error) from error
+
+    def __enter__(self) -> Self:
+        """Return the file itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        with suppress(OSError):
+            os.fsync(self._stream.fileno())
+            if self._stream.seek(0, os.SEEK_END) == 0:
+                self.path.unlink()
+                if self._made:
+                    self.path.parent.rmdir()
+        self._stream.close()
+
+    def _opened(self) -> FileIO:
+        try:
+            self._made |= not self.path.parent.exists()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                stream = self.path.open("ab", buffering=0)
+                _lock(stream, self.path)
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(stream.fileno()), self.path.stat()):
+                        return stream
+                stream.close()  # another run put a new file in its place before the lock was ours
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def _cannot(self, error: OSError) -> OutputError:
+        return OutputError(f"cannot write {self.path}: {error.strerror or error}")
+
+
+def _lock(stream: BinaryIO | FileIO, path: Path) -> None:
+    if sys.platform == "win32":  # no locks of that kind there: two runs at once are the user's to avoid
+        return
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        raise UsageError(
+            f"{path.parent}: another heatcli is writing there; wait for it, or give another output folder"
+        ) from None
+    except OSError:  # a file system without locks
+        return

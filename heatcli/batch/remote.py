@@ -1,0 +1,367 @@
+"""Files behind URLs, in object storage and on servers: the only place that knows fsspec.
+
+Whatever a storage raises becomes a ``StorageError`` of one line, in which no credentials stand.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from heatcli.errors import UsageError
+
+GET_IT = "python -m pip install 'heatcli[cloud]'"
+WEB = ("http", "https")
+OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "memory"))
+"""Storages where an object appears whole or not at all; elsewhere a temporary name is written and moved."""
+BUCKETS = frozenset(("s3", "s3a", "gs", "gcs"))
+CHANGED = ("LastModified", "last_modified", "mtime", "modified", "updated", "created", "Last-Modified")
+"""What storages call the time of the last change."""
+BLOCK = 4 << 20
+"""Bytes that are asked for at a time where a file is read from its beginning on."""
+PATIENCE = 60
+"""Seconds without a byte from a web server before it counts as silent; other storages have limits of their own."""
+CLIENTS = ("adlfs", "aiobotocore", "aiohttp", "asyncio", "botocore", "fsspec", "gcsfs", "s3fs")
+NO_PARTS = "the server does not serve parts of files, which archives need; fetch it first"
+SECRET = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+://)(?:[^\s/'\"@]*@)?(?P<rest>[^\s'\"?#<>]*)(?:[?#][^\s'\"<>)]*)?"
+)
+
+
+class StorageError(OSError):
+    """A remote storage cannot be reached, or says no; the message says why in one line, without the file's name."""
+
+
+def scheme(url: str) -> str:
+    """Return what stands before ``://``, of a chain the first link."""
+    return url.partition("://")[0].partition("::")[0].lower()
+
+
+def shown(url: str) -> str:
+    """Return ``url`` without credentials, and on the web without what stands behind the path: signatures."""
+    head, slashes, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    user, at, server = host.rpartition("@")
+    if at and (head.lower() in WEB or ":" in user):
+        host = server
+    if head.lower() in WEB:
+        path = re.split(r"[?#]", path, maxsplit=1)[0]
+        host = re.split(r"[?#]", host, maxsplit=1)[0]
+    return f"{head}{slashes}{host}{slash}{path}"
+
+
+def plain(url: str) -> str:
+    """Return ``url`` without what stands behind its path on the web: a query or a fragment."""
+    return re.split(r"[?#]", url, maxsplit=1)[0] if scheme(url) in WEB else url
+
+
+def is_glob(url: str) -> bool:
+    """Whether there is a wildcard in its path; on the web ``?`` and ``[`` mean other things."""
+    path = plain(url).partition("://")[2].partition("/")[2]
+    return "*" in path or (scheme(url) not in WEB and ("?" in path or "[" in path))
+
+
+def split_glob(url: str) -> tuple[str, str]:
+    """Return the folder before the first wildcard, with its slash, and the pattern below it."""
+    start = url.index("://") + 3
+    host = start + len(url[start:].partition("/")[0])
+    wild = next(place for place in range(host, len(url)) if url[place] in "*?[")
+    slash = url.rindex("/", 0, wild) + 1
+    return url[:slash], url[slash:]
+
+
+def require(url: str) -> None:
+    """Raise UsageError where this kind of URL is not known, or the package that knows it is not installed."""
+    kind = scheme(url)
+    try:
+        import fsspec
+    except ImportError:
+        raise UsageError(f"{shown(url)}: reading and writing URLs needs fsspec: {GET_IT}") from None
+    try:
+        fsspec.get_filesystem_class(kind)
+    except ImportError as error:
+        needed = " ".join(str(error).split())
+        raise UsageError(f"{shown(url)}: a package for {kind}:// is missing ({needed}): {GET_IT}") from None
+    except ValueError:
+        raise UsageError(f"{shown(url)}: {kind}:// is no kind of storage that fsspec knows") from None
+
+
+def read(url: str, limit: int) -> bytes:
+    """Return the content; raises StorageError, also where it is larger than ``limit`` bytes."""
+    with _translated(url):
+        files, path = _opened(url)
+        # servers of the web may ignore which bytes they are asked for
+        web = scheme(url) in WEB
+        content: bytes = _streamed(files, path, limit) if web else files.cat_file(path, start=0, end=limit + 1)
+    if len(content) > limit:
+        raise StorageError(f"more than {limit:,} bytes; that is no picture")
+    return content
+
+
+def _streamed(files: Any, path: str, limit: int) -> bytes:
+    """Return ``limit + 1`` bytes at most by one request; a size that is given keeps fsspec from asking for it first."""
+    pieces, length = [], 0
+    with files.open(path, "rb", block_size=0, size=1) as stream:
+        while length <= limit and (piece := stream.read(min(BLOCK, limit + 1 - length))):
+            pieces.append(piece)
+            length += len(piece)
+    return b"".join(pieces)
+
+
+def part(url: str, start: int, size: int) -> bytes:
+    """Return ``size`` bytes from ``start`` on; raises StorageError where the storage gives others."""
+    if not size:
+        return b""
+    with _translated(url):
+        files, path = _opened(url)
+        content: bytes = files.cat_file(path, start=start, end=start + size)
+    if len(content) != size:
+        raise StorageError(NO_PARTS if len(content) > size else f"it ends after {len(content):,} bytes of {size:,}")
+    return content
+
+
+@contextmanager
+def opened(url: str) -> Iterator[BinaryIO]:
+    """Open the file for reading from its beginning on, with jumps; raises StorageError, in the block as well."""
+    stream = kept_open(url)
+    try:
+        yield stream
+    finally:
+        stream.close()
+
+
+def kept_open(url: str) -> BinaryIO:
+    """Open the file for reading with jumps; raises StorageError, now and when it is read."""
+    with _translated(url):
+        files, path = _opened(url)
+        stream = files.open(path, "rb", block_size=BLOCK, cache_type="readahead")
+        if not stream.seekable():
+            stream.close()
+            raise StorageError(NO_PARTS)
+        return cast("BinaryIO", _Stream(stream, url))
+
+
+class _Stream:
+    """A file of a storage, of which every error is a StorageError."""
+
+    def __init__(self, stream: BinaryIO, url: str) -> None:
+        self._stream, self._url = stream, url
+        self.tell, self.close, self.seekable = stream.tell, stream.close, stream.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        with _translated(self._url):
+            return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with _translated(self._url):
+            return self._stream.seek(offset, whence)
+
+
+def is_folder(url: str) -> bool:
+    """Whether there are objects below ``url``."""
+    with _translated(url):
+        files, path = _opened(url)
+        files.invalidate_cache()
+        return bool(files.isdir(path))
+
+
+def exists(url: str) -> bool:
+    """Whether there is an object of this name."""
+    with _translated(url):
+        files, path = _opened(url)
+        return bool(files.isfile(path))
+
+
+def below(url: str, *, recursive: bool) -> list[str]:
+    """Return the places of all objects below the folder ``url``."""
+    with _translated(url):
+        files, path = _opened(url)
+        files.invalidate_cache()
+        if scheme(url) not in BUCKETS:  # elsewhere a search passes over what it cannot list
+            files.ls(path, detail=False)
+        found = files.find(path, maxdepth=None if recursive else 1)
+        files.invalidate_cache()
+        return _inside(path, found)
+
+
+def matches(folder: str, pattern: str) -> list[str]:
+    """Return the places below the URL ``folder`` of all objects and folders that fit the glob ``pattern``."""
+    with _translated(folder):
+        files, path = _opened(folder)
+        files.invalidate_cache()
+        found = files.glob(f"{path.rstrip('/')}/{pattern}")
+        files.invalidate_cache()
+        return _inside(path, found)
+
+
+def _inside(folder: str, found: Iterable[str]) -> list[str]:
+    base = folder.rstrip("/") + "/"
+    return [name[len(base) :] for name in found if name.startswith(base) and len(name) > len(base)]
+
+
+def write(url: str, content: bytes) -> None:
+    """Write an object whole: by one request where that is all or nothing, else under another name that is moved."""
+    with _translated(url):
+        files, path = _opened(url)
+        if scheme(url) in OBJECT_STORES:
+            files.pipe_file(path, content)
+            return
+        folder, _, name = path.rpartition("/")
+        temporary = f"{folder}/.{name}.part" if folder else f".{name}.part"
+        files.makedirs(folder, exist_ok=True)
+        files.pipe_file(temporary, content)
+        if files.exists(path):
+            files.rm_file(path)
+        files.mv(temporary, path)
+
+
+def fetch(url: str, stream: BinaryIO) -> None:
+    """Write the content to ``stream``, piece by piece."""
+    with _translated(url):
+        files, path = _opened(url)
+        with files.open(path, "rb") as source:
+            shutil.copyfileobj(source, stream, 1 << 22)
+
+
+def send(file: Path, url: str) -> None:
+    """Write an object with what a ``file`` of this machine holds."""
+    with _translated(url):
+        files, path = _opened(url)
+        files.put_file(str(file), path)
+
+
+def remove(url: str) -> None:
+    """Remove the object if it is there."""
+    with _translated(url):
+        files, path = _opened(url)
+        try:
+            files.rm_file(path)
+        except FileNotFoundError:
+            return
+
+
+def modified(url: str) -> int | None:
+    """Return when the object was last changed, in nanoseconds; None where it is not there or the storage is silent."""
+    try:
+        with _translated(url):
+            files, path = _opened(url)
+            return _when(files.info(path))
+    except StorageError:
+        return None
+
+
+def listed(url: str) -> dict[str, int | None]:
+    """Return all objects below the folder ``url``, by their places in it, and when they were last changed."""
+    with _translated(url):
+        files, path = _opened(url)
+        files.invalidate_cache()
+        try:
+            found = files.find(path, detail=True)
+        except FileNotFoundError:
+            return {}
+        finally:
+            files.invalidate_cache()
+        base = path.rstrip("/") + "/"
+        return {name[len(base) :]: _when(info) for name, info in found.items() if name.startswith(base)}
+
+
+def check_writable(url: str) -> None:
+    """Raise UsageError where nothing can be written below ``url``, as far as can be told without writing."""
+    require(url)
+    if scheme(url) in WEB:
+        raise UsageError(
+            f"cannot write to {shown(url)}: the web is for reading; give a folder or a storage such as s3://"
+        )
+    if scheme(url) not in BUCKETS:
+        return
+    bucket = url.partition("://")[2].partition("/")[0]
+    try:
+        with _translated(url):
+            files, _ = _opened(url)
+            there = files.exists(bucket)
+    except StorageError as error:
+        raise UsageError(f"cannot write to {shown(url)}: {error}; give another -o") from error
+    if not there:
+        raise UsageError(f"cannot write to {shown(url)}: there is no bucket {bucket!r}; give another -o")
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    """Return the file system of ``url`` and the path in it."""
+    import fsspec
+
+    _quiet()
+    options: dict[str, Any] = {}
+    if "::" not in url and scheme(url) in WEB:
+        from aiohttp import ClientTimeout
+
+        options["client_kwargs"] = {"timeout": ClientTimeout(total=None, sock_connect=PATIENCE, sock_read=PATIENCE)}
+    files, path = fsspec.url_to_fs(url, **options)
+    return files, path
+
+
+@cache
+def _quiet() -> None:
+    """Keep what the clients log off the terminal: errors are said once, in a line, by whoever asked."""
+    for name in CLIENTS:
+        logging.getLogger(name).addHandler(logging.NullHandler())
+
+
+def _when(info: dict[str, Any]) -> int | None:
+    """Return the time of the last change from what a storage says of an object, in nanoseconds."""
+    value = next((info[name] for name in CHANGED if info.get(name) is not None), None)
+    if isinstance(value, str):
+        parse: Callable[[str], datetime] = parsedate_to_datetime if "," in value else datetime.fromisoformat
+        try:
+            value = parse(value)
+        except ValueError:
+            return None
+    if isinstance(value, datetime):
+        value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    return int(value * 1e9) if isinstance(value, int | float) else None
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """Turn whatever a storage raises into a StorageError; its clients have no common exception."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as error:  # no common base, see above
+        raise StorageError(_reason(error, url)) from error
+
+
+def _reason(error: BaseException, url: str) -> str:
+    """Return why a storage said no, in one line without credentials."""
+    while isinstance(error, FileNotFoundError) and error.__cause__ is not None:  # how fsspec says that a server failed
+        error = error.__cause__
+    said = str(error.strerror or error) if isinstance(error, OSError) else str(error)
+    text = SECRET.sub(r"\g<scheme>\g<rest>", " ".join(said.split()))[:200]
+    kind = type(error).__name__
+    status = getattr(error, "status", None)
+    if isinstance(error, ImportError):
+        return f"a package for {scheme(url)}:// is missing: {GET_IT}"
+    if isinstance(error, FileNotFoundError) or status == HTTPStatus.NOT_FOUND:
+        return "there is none"
+    if isinstance(status, int):
+        return f"the server answers {status} {getattr(error, 'message', '')}".rstrip()
+    if isinstance(error, PermissionError):
+        return f"no permission ({text})" if text else "no permission"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if "Credentials" in kind:
+        return f"no credentials for {scheme(url)}:// were found ({text}); a public bucket needs FSSPEC_S3_ANON=true"
+    if "range" in text and "satisfiable" in text:
+        return "the file is empty"
+    if "range requests" in text:
+        return NO_PARTS
+    return f"{text} ({kind})" if text else kind

@@ -1,0 +1,151 @@
+"""Who does the work: any ``concurrent.futures.Executor``; threads and processes of this machine among them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing.connection import wait
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from heatcli.batch import worker
+from heatcli.batch.job import Job, Ready
+from heatcli.errors import ModelError
+
+ResultT = TypeVar("ResultT")
+
+
+class AtOnce(Executor):
+    """Does the work where it is handed in, so that an interrupt reaches the work itself."""
+
+    def submit(self, fn: Callable[..., ResultT], /, *args: Any, **kwargs: Any) -> Future[ResultT]:
+        """Call ``fn`` and return a future that is done."""
+        future: Future[ResultT] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # whatever the work raises belongs to it
+            future.set_exception(error)
+        return future
+
+
+class Workers:
+    """An executor that can be started anew when a worker has died; ``count`` work at the same time.
+
+    ``here`` says that they share this process, and so its explainer.
+    """
+
+    here = True
+    name = "threads"
+    one, many = "thread", "threads"
+    chunk = 1
+    """How many items a worker gets at once."""
+
+    def __init__(self, start: Callable[[], Executor], count: int) -> None:
+        """Keep what starts the executor; it is started when it is first needed."""
+        self._start, self.count = start, count
+        self._executor: Executor | None = None
+        self.given_up = False
+
+    @classmethod
+    def of(cls, executor: Executor, count: int = 1) -> Workers:
+        """Return an executor that someone else starts and stops as workers."""
+        return cls(lambda: executor, count)
+
+    def submit(self, fn: Callable[..., ResultT], /, *args: Any) -> Future[ResultT]:
+        """Hand in ``fn(*args)``."""
+        if self._executor is None:
+            self._executor = self._start()
+        return self._executor.submit(fn, *args)
+
+    def prepare(self, job: Job) -> Ready:
+        """Have the model loaded anew and return what is known of it; raises what ``worker.ready`` raises."""
+        worker.forget()
+        return worker.ready(job)
+
+    def is_lost(self, error: BaseException) -> bool:
+        """Whether ``error`` says that a worker died and took its work with it."""
+        return isinstance(error, BrokenExecutor)
+
+    def renew(self) -> None:
+        """Start anew after a worker has died."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor = None
+
+    def give_up(self) -> None:
+        """Do not wait any more for what is under way."""
+        self.given_up = True
+
+    def __enter__(self) -> Self:
+        """Return the workers themselves."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the workers."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=not self.given_up, cancel_futures=True)
+        if not self.given_up:
+            worker.forget()
+
+
+def threads(count: int) -> Workers:
+    """Return ``count`` threads of this process; with one the work is done where it is handed in."""
+    return Workers(AtOnce if count == 1 else lambda: ThreadPoolExecutor(count), count)
+
+
+class Processes(Workers):
+    """Processes of this machine, each with an explainer of its own: one that dies takes nothing else with it."""
+
+    here = False
+    name = "processes"
+    one, many = "process", "processes"
+
+    def __init__(self, count: int) -> None:
+        """Have ``count`` of them."""
+        context = multiprocessing.get_context("spawn")  # a fork would copy locks that onnxruntime's threads hold
+        super().__init__(lambda: ProcessPoolExecutor(count, mp_context=context, initializer=_begin), count)
+
+    def prepare(self, job: Job) -> Ready:
+        """Have one of the processes load the model; this one does not."""
+        try:
+            return self.submit(worker.ready, job).result()
+        except BrokenExecutor:
+            raise ModelError(
+                f"{job.loading.model}: the process that loads it died: out of memory, or a fault in onnxruntime"
+            ) from None
+
+    def submit(self, fn: Callable[..., ResultT], /, *args: Any) -> Future[ResultT]:
+        """Hand in ``fn(*args)``; processes that are started for it do not hear interrupts, not even at their start."""
+        if not hasattr(signal, "pthread_sigmask"):
+            return super().submit(fn, *args)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(fn, *args)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def give_up(self) -> None:
+        """End the processes at once; what they wrote is whole, since files are renamed into place."""
+        super().give_up()
+        for process in multiprocessing.active_children():
+            process.kill()
+
+
+def _begin() -> None:
+    """Leave interrupts to the process that started this one, and end when it has ended, however that was."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
