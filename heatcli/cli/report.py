@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from heatcli.reporting import Written
 
+PAGE = "report.html"
 SUFFIXES = (".html", ".htm")
 MOST_HELD = 50_000
 """Browsers draw no page that is much longer than so many pictures in two columns."""
@@ -78,20 +79,17 @@ def report(
 ) -> int:
     """Write a page to look at, and a table, of what was explained: to search, sort and compare."""
     records = _records(explained)
-    page = _page(output, records)
+    page = records.with_name(PAGE) if output is None else page_at(output)
+    check_writable(page.parent)
     side, held = values.whole(thumbnails, "--thumbnails"), values.whole(most, "--most")
     if held > MOST_HELD:
         raise UsageError(f"--most {held}: a page holds at most {MOST_HELD:,} heatmaps; the table has all")
-    from heatcli import reporting
     from heatcli.reporting.thumbnails import LARGEST, SMALLEST
 
     if not SMALLEST <= side <= LARGEST:
         raise UsageError(f"--thumbnails {side}: sides from {SMALLEST} to {LARGEST} pixels are possible")
     console = stderr_console(quiet=quiet)
-    written = reporting.write_report(
-        records, page, thumbnails=side, most=held, parquet=parquet, bar=lambda total: _bar(total, console)
-    )
-    _tell(written, console, verbose=verbose)
+    written = write(records, page, console, verbose=verbose, thumbnails=side, most=held, parquet=parquet)
     if json:
         from heatcli.batch.records import json_text
 
@@ -107,6 +105,30 @@ def report(
     return 0
 
 
+def page_at(output: str) -> Path:
+    """Return the file of the page that ``output`` names, itself or by its folder; raises UsageError for other files."""
+    if output in ("", "-"):
+        raise UsageError(f"-o {output}: a page is written to a file; give a name that ends in .html, or a folder")
+    if os.path.isdir(output) or output.endswith(("/", os.sep)):  # noqa: PTH112 - closed folders raise
+        return Path(output) / PAGE
+    page = Path(output)
+    if page.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"-o {output}: a page is written as HTML; give a name that ends in .html, or a folder")
+    return page
+
+
+def write(records: Path, page: Path, console: Console, *, verbose: bool = False, **options: Any) -> Written:
+    """Write the page and its tables with a progress bar, and print what there is to know of them.
+
+    ``options`` are those of ``reporting.write_report``; its errors are raised.
+    """
+    from heatcli.reporting import write_report
+
+    written = write_report(records, page, bar=lambda total: _bar(total, console), **options)
+    _tell(written, console, verbose=verbose)
+    return written
+
+
 def _records(explained: str) -> Path:
     """Return the file of records."""
     path = Path(explained)
@@ -120,24 +142,6 @@ def _records(explained: str) -> Path:
             f"{explained}: holds no {RECORDS}; `heatcli explain FOLDER -o OUT` writes one where a folder is explained"
         )
     return records
-
-
-def _page(output: str | None, records: Path) -> Path:
-    """Return the file of the page."""
-    from heatcli.reporting import PAGE
-
-    if output is None:
-        page = records.with_name(PAGE)
-    elif output in ("", "-"):
-        raise UsageError(f"-o {output}: a page is written to a file; give a name that ends in .html, or a folder")
-    elif os.path.isdir(output) or output.endswith(("/", os.sep)):  # noqa: PTH112 - closed folders raise
-        page = Path(output) / PAGE
-    else:
-        page = Path(output)
-        if page.suffix.lower() not in SUFFIXES:
-            raise UsageError(f"-o {output}: a page is written as HTML; give a name that ends in .html, or a folder")
-    check_writable(page.parent)
-    return page
 
 
 def _bar(total: int, console: Console) -> AbstractContextManager[Callable[[], None]]:

@@ -72,6 +72,10 @@ class Gathered:
         if self.held < self._most:
             self._short.append((self._shortened(record, seconds), _kept(record), facts))
 
+    def inputs(self) -> list[str]:
+        """Return the names of the pictures that the page shows."""
+        return [name for _, record, _ in self._short if (name := text(record.get("input")))]
+
     def outputs(self) -> list[str]:
         """Return the names of the heatmaps that the page shows."""
         return [name for _, record, _ in self._short if (name := text(record.get("output")))]

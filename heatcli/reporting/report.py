@@ -13,10 +13,11 @@ from heatcli.batch.outputs import check_writable
 from heatcli.batch.record_stream import LeftOut, stream
 from heatcli.batch.records import SCHEMA, Record
 from heatcli.cores import cores
-from heatcli.errors import UsageError
+from heatcli.errors import Unwritable, UsageError
 from heatcli.replacing import replacing
 from heatcli.reporting.entries import Gathered, Source
 from heatcli.reporting.fields import text
+from heatcli.reporting.members import Members
 from heatcli.reporting.page import write_page
 from heatcli.reporting.places import Places
 from heatcli.reporting.rows import row
@@ -73,11 +74,12 @@ def write_report(
 
     The page holds the first ``most`` records, with pictures and heatmaps of at most ``thumbnails`` pixels. A page
     called report.html has summary.csv beside it, one of another name NAME.csv; with ``parquet`` also the same as
-    Parquet. ``open_input`` and ``open_output`` find a record's picture and heatmap where these are not simply files;
-    they are given its input, output and model, from several threads. An image that is not found is shown as missing.
+    Parquet. ``open_input`` and ``open_output`` find a record's picture and heatmap where these are no files here
+    and no members of archives; they are given its input, output and model, from several threads. An image that is not
+    found is shown as missing.
 
-    Raises UsageError where there are no records of this schema, pyarrow is missing, or a file cannot be written.
-    Each file appears whole or not at all.
+    Raises UsageError where there are no records of this schema or pyarrow is missing, Unwritable where a file cannot be
+    written. Each file appears whole or not at all.
     """
     tables = summaries(page, parquet=parquet)
     check_writable(page.parent)
@@ -98,9 +100,7 @@ def write_report(
                 raise UsageError(_nothing(records, left_out))
             missing, examples = _write(gathered, records, page, thumbnails, open_input, open_output, bar)
     except OSError as error:
-        raise UsageError(
-            f"cannot write {error.filename or page}: {error.strerror or error}; give another -o"
-        ) from error
+        raise Unwritable(f"cannot write {page}: {error.strerror or error}; give another -o") from error
     return Written(
         page=page,
         tables=tables,
@@ -150,8 +150,14 @@ def _write(
 ) -> tuple[int, tuple[str, ...]]:
     """Write the page; return how many images are missing, and some of them with the reason."""
     places = Places(records.parent, gathered.outputs())
+    members = Members(gathered.inputs(), places)
+
+    def open_picture(record: Record) -> Path | bytes | None:
+        name = text(record.get("input"))
+        return places.input(name) or members.content(name)
+
     openers: dict[str, Opener] = {
-        "picture": open_input or (lambda record: places.input(text(record.get("input")))),
+        "picture": open_input or open_picture,
         "heatmap": open_output or (lambda record: places.output(text(record.get("output")))),
     }
     missing = 0

@@ -46,8 +46,10 @@ def parquet_table(path: Path) -> Iterator[Table]:
     require_parquet()
     with replacing(path) as stream:
         table = _Parquet(stream)
-        yield table
-        table.close()
+        try:
+            yield table
+        finally:  # while there is a stream to write to: pyarrow closes what nobody did
+            table.close()
 
 
 def require_parquet() -> None:

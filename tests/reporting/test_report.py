@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import re
+import shutil
 from html import unescape
 from pathlib import Path
 
@@ -90,6 +91,18 @@ def test_missing_files_are_shown_as_missing(tmp_path: Path):
     images = made.images(written.page)
     assert (images[one["picture"]], images[other["heatmap"]]) == ("no such file", "no such file")
     assert (one["pictureLink"], other["heatmapLink"]) == (None, None)
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_members_of_archives_are_found(tmp_path: Path, kind: str):
+    made.run(tmp_path, 2)
+    shutil.make_archive(str(tmp_path / "all"), kind, tmp_path, "photos")
+    names = [f"all.{kind}/photos/p0.png", f"all.{kind}/photos/none.png", f"none.{kind}/photos/p0.png"]
+    entries = [made.record(name, f"maps/p{number}.heatmap.png") for number, name in enumerate(names)]
+    page = write_report(made.write(tmp_path / "maps/records.jsonl", entries), tmp_path / "maps/report.html").page
+    images = [made.images(page)[entry["picture"]] for entry in made.rows(page)]
+    assert images[0][:2] == [48, 32]
+    assert images[1:] == ["no such file", "no such file"]
 
 
 def test_images_that_are_no_files_are_opened_by_the_callers_hooks(tmp_path: Path):

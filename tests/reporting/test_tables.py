@@ -47,6 +47,14 @@ def test_a_table_that_was_broken_off_leaves_the_old_one(tmp_path: Path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["summary.csv"]
 
 
+def test_parquet_that_was_broken_off_leaves_nothing(tmp_path: Path):
+    pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    with pytest.raises(RuntimeError), parquet_table(tmp_path / "summary.parquet") as table:
+        table.add(row(made.record()))
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_parquet_has_types_row_groups_and_the_same_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     monkeypatch.setattr(tables, "GROUP", 4)
