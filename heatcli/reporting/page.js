@@ -375,9 +375,9 @@
     const first = record.failure ? word(record.failure[0]) : className(record);
     const [what, value] = SORTS[chosen.sort][2] ? SORTS[chosen.sort][2](record) : ["f(x)", digits(record.score)];
     const lines = [
-      make("span", { class: "first" }, bidi(first, "clip"), make("span", {}, record.probability === null ? "" : percent(record.probability))),
+      make("span", { class: "first" }, bidi(first, "clip")),
       make("span", { class: "second" }, bidi(shortName(record.name), "clip")),
-      make("span", { class: "third" }, record.failure ? "" : make("span", { class: "clip" }, `${what} ${value}`)),
+      make("span", { class: "third" }, ...(record.failure ? [] : [make("span", { class: "clip" }, `${what} ${value}`), make("b", {}, percent(record.probability))])),
     ];
     const link = make("a", { href: fragment(record), title: record.name, tabindex: -1 }, shot, make("span", { class: "text" }, ...lines));
     link.addEventListener("focus", () => { gallery.current = position; });
