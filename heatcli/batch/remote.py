@@ -17,10 +17,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from heatcli.batch.addresses import on_the_web, scheme, shown
 from heatcli.errors import UsageError
 
 GET_IT = "python -m pip install 'heatcli[cloud]'"
-WEB = ("http", "https")
 OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "memory"))
 """Storages where an object appears whole or not at all; elsewhere a temporary name is written and moved."""
 BUCKETS = frozenset(("s3", "s3a", "gs", "gcs"))
@@ -39,44 +39,6 @@ SECRET = re.compile(
 
 class StorageError(OSError):
     """A remote storage cannot be reached, or says no; the message says why in one line, without the file's name."""
-
-
-def scheme(url: str) -> str:
-    """Return what stands before ``://``, of a chain the first link."""
-    return url.partition("://")[0].partition("::")[0].lower()
-
-
-def shown(url: str) -> str:
-    """Return ``url`` without credentials, and on the web without what stands behind the path: signatures."""
-    head, slashes, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    user, at, server = host.rpartition("@")
-    if at and (head.lower() in WEB or ":" in user):
-        host = server
-    if head.lower() in WEB:
-        path = re.split(r"[?#]", path, maxsplit=1)[0]
-        host = re.split(r"[?#]", host, maxsplit=1)[0]
-    return f"{head}{slashes}{host}{slash}{path}"
-
-
-def plain(url: str) -> str:
-    """Return ``url`` without what stands behind its path on the web: a query or a fragment."""
-    return re.split(r"[?#]", url, maxsplit=1)[0] if scheme(url) in WEB else url
-
-
-def is_glob(url: str) -> bool:
-    """Whether there is a wildcard in its path; on the web ``?`` and ``[`` mean other things."""
-    path = plain(url).partition("://")[2].partition("/")[2]
-    return "*" in path or (scheme(url) not in WEB and ("?" in path or "[" in path))
-
-
-def split_glob(url: str) -> tuple[str, str]:
-    """Return the folder before the first wildcard, with its slash, and the pattern below it."""
-    start = url.index("://") + 3
-    host = start + len(url[start:].partition("/")[0])
-    wild = next(place for place in range(host, len(url)) if url[place] in "*?[")
-    slash = url.rindex("/", 0, wild) + 1
-    return url[:slash], url[slash:]
 
 
 def require(url: str) -> None:
@@ -99,7 +61,7 @@ def read(url: str, limit: int) -> bytes:
     """Return the content; raises StorageError, also where it is larger than ``limit`` bytes."""
     with _translated(url):
         files, path = _opened(url)
-        if scheme(url) in WEB:  # one request, as a size that is given keeps fsspec from asking for it first
+        if on_the_web(url):  # one request, as a size that is given keeps fsspec from asking for it first
             with files.open(path, "rb", block_size=0, size=1) as stream:
                 return bounded(stream, limit)
         content: bytes = files.cat_file(path, start=0, end=limit + 1)
@@ -277,7 +239,7 @@ def listed(url: str) -> dict[str, int | None]:
 def check_writable(url: str) -> None:
     """Raise UsageError where nothing can be written below ``url``, as far as can be told without writing."""
     require(url)
-    if scheme(url) in WEB:
+    if on_the_web(url):
         raise UsageError(
             f"cannot write to {shown(url)}: the web is for reading; give a folder or a storage such as s3://"
         )
@@ -303,7 +265,7 @@ def _opened(url: str) -> tuple[Any, str]:
 
     _quiet()
     options: dict[str, Any] = {}
-    if "::" not in url and scheme(url) in WEB:
+    if "::" not in url and on_the_web(url):
         from aiohttp import ClientTimeout
 
         options["client_kwargs"] = {"timeout": ClientTimeout(total=None, sock_connect=PATIENCE, sock_read=PATIENCE)}
@@ -347,7 +309,7 @@ def _translated(url: str) -> Iterator[None]:
 
 def _reason(error: BaseException, url: str) -> str:
     """Return why a storage said no, in one line without credentials."""
-    while scheme(url) in WEB and isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+    while on_the_web(url) and isinstance(error, FileNotFoundError) and error.__cause__ is not None:
         error = error.__cause__  # of a web server fsspec says that nothing is there, whatever it answers
     said = str(error.strerror or error) if isinstance(error, OSError) else str(error)
     text = SECRET.sub(r"\g<scheme>\g<rest>", " ".join(said.split()))[:200]

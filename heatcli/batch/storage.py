@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import BinaryIO
 
-from heatcli.batch import remote
+from heatcli.batch import addresses, remote
 from heatcli.replacing import replacing
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z][A-Za-z0-9+.-]+)*://")
@@ -40,7 +40,7 @@ def absolute(path: str) -> str:
 
 def shown(place: str) -> str:
     """Return ``place`` as people and records may see it: without credentials and signatures."""
-    return remote.shown(place) if is_remote(place) else place
+    return addresses.shown(place) if is_remote(place) else place
 
 
 def joined(folder: str, below: str) -> str:
