@@ -23,7 +23,8 @@ from heatcli.errors import UsageError
 GET_IT = "python -m pip install 'heatcli[cloud]'"
 OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "memory"))
 """Storages where an object appears whole or not at all; elsewhere a temporary name is written and moved."""
-BUCKETS = frozenset(("s3", "s3a", "gs", "gcs"))
+S3 = frozenset(("s3", "s3a"))
+BUCKETS = S3 | {"gs", "gcs"}
 CHANGED = ("LastModified", "last_modified", "mtime", "modified", "updated", "created", "Last-Modified")
 """What storages call the time of the last change."""
 BLOCK = 4 << 20
@@ -39,6 +40,10 @@ SECRET = re.compile(
 
 class StorageError(OSError):
     """A remote storage cannot be reached, or says no; the message says why in one line, without the file's name."""
+
+
+class NothingThere(StorageError):
+    """There is no such object, folder or bucket."""
 
 
 def require(url: str) -> None:
@@ -146,13 +151,7 @@ def exists(url: str) -> bool:
 def below(url: str, *, recursive: bool) -> list[str]:
     """Return the places of all objects below the folder ``url``."""
     with _translated(url):
-        files, path = _opened(url)
-        files.invalidate_cache()
-        if scheme(url) not in BUCKETS:  # elsewhere a search passes over what it cannot list
-            files.ls(path, detail=False)
-        found = files.find(path, maxdepth=None if recursive else 1)
-        files.invalidate_cache()
-        return _inside(path, found)
+        return [below for below, _ in _objects(url, recursive=recursive)]
 
 
 def matches(folder: str, pattern: str) -> list[str]:
@@ -163,6 +162,38 @@ def matches(folder: str, pattern: str) -> list[str]:
         found = files.glob(f"{path.rstrip('/')}/{pattern}")
         files.invalidate_cache()
         return _inside(path, found)
+
+
+def _objects(url: str, *, recursive: bool = True) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the objects below the folder ``url``, by their places in it, with what the storage says of them."""
+    files, path = _opened(url)
+    if scheme(url) in S3:
+        yield from _pages(files, path, recursive=recursive)
+        return
+    files.invalidate_cache()
+    if scheme(url) not in BUCKETS:  # elsewhere a search passes over what it cannot list
+        files.ls(path, detail=False)
+    found = files.find(path, maxdepth=None if recursive else 1, detail=True)
+    files.invalidate_cache()
+    base = path.rstrip("/") + "/"
+    for name, info in found.items():
+        if name.startswith(base) and len(name) > len(base):
+            yield name[len(base) :], info
+
+
+def _pages(files: Any, path: str, *, recursive: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Do the same for S3, page by page: fsspec would hold a kilobyte for each of a million objects."""
+    bucket, folder, _ = files.split_path(path)
+    base = folder.rstrip("/") + "/" if folder else ""
+    asked = {"Bucket": bucket, "Prefix": base} | ({} if recursive else {"Delimiter": "/"})
+    while True:
+        page = files.call_s3("list_objects_v2", **asked)
+        for entry in page.get("Contents", ()):
+            if not entry["Key"].endswith("/"):  # what stands for an empty folder
+                yield entry["Key"][len(base) :], {"LastModified": entry["LastModified"]}
+        if not page.get("IsTruncated"):
+            return
+        asked["ContinuationToken"] = page["NextContinuationToken"]
 
 
 def _inside(folder: str, found: Iterable[str]) -> list[str]:
@@ -223,17 +254,11 @@ def modified(url: str) -> int | None:
 
 def listed(url: str) -> dict[str, int | None]:
     """Return all objects below the folder ``url``, by their places in it, and when they were last changed."""
-    with _translated(url):
-        files, path = _opened(url)
-        files.invalidate_cache()
-        try:
-            found = files.find(path, detail=True)
-        except FileNotFoundError:
-            return {}
-        finally:
-            files.invalidate_cache()
-        base = path.rstrip("/") + "/"
-        return {name[len(base) :]: _when(info) for name, info in found.items() if name.startswith(base)}
+    try:
+        with _translated(url):
+            return {below: _when(info) for below, info in _objects(url)}
+    except NothingThere:
+        return {}
 
 
 def check_writable(url: str) -> None:
@@ -304,7 +329,9 @@ def _translated(url: str) -> Iterator[None]:
     except StorageError:
         raise
     except Exception as error:  # no common base, see above
-        raise StorageError(_reason(error, url)) from error
+        # what the error itself says is left out where it may repeat a password or a signature
+        kind = NothingThere if isinstance(error, FileNotFoundError) else StorageError
+        raise kind(_reason(error, url)) from (error if shown(url) == url else None)
 
 
 def _reason(error: BaseException, url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import http.server
 import io
@@ -170,6 +171,26 @@ class TestS3:
             except PictureError as error:
                 said.append(str(error))
         assert said == ["s3://none/x.jpg: there is no such bucket", "s3://none/x.tar: there is no such bucket"]
+
+    def test_more_objects_than_an_answer_holds(self, s3: Any, requests: Requests) -> None:
+        from moto.s3.models import s3_backends
+
+        keys = s3_backends[next(iter(s3_backends))]["aws"].buckets["pics"].keys
+        (model,) = keys.getlist("x/2.jpg")
+        names = [f"many/{n // 500}/ü {n}.jpg" for n in range(2300)]
+        for name in names:
+            keys[name] = entry = copy.copy(model)
+            entry.name = name
+        keys["many/0/"] = folder = copy.copy(model)
+        folder.name = "many/0/"
+        found = expand(["s3://pics/many/"])
+        assert [item.below for item in found.items] == [name.removeprefix("many/") for name in names]
+        requests.seen.clear()
+        assert len(storage.listed("s3://pics/many")) == 2300
+        assert len(requests.seen) == 3
+        assert list(storage.listed("s3://pics/many/4"))[-1] == "s3://pics/many/4/ü 2299.jpg"
+        for name in ("many/0/", *names):
+            del keys[name]
 
     def test_what_is_not_there(self) -> None:
         for name, message in (("missing.jpg", "there is none"), ("empty.jpg", "the file is empty")):

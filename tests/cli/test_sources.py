@@ -110,6 +110,4 @@ def test_secrets_in_urls_stay_secret(heatcli: Run) -> None:
     done = heatcli("explain", "http://me:sesame@127.0.0.1:9/cat.jpg?X-Amz-Signature=sesame", *NET, "--json", "--debug")
     assert done.code == 1
     assert "http://127.0.0.1:9/cat.jpg: " in done.err
-    assert "sesame" not in done.out
-    lines = [line for line in done.err.splitlines() if line.startswith("heatcli:")]
-    assert not any("sesame" in line for line in lines)
+    assert "sesame" not in done.out + done.err
