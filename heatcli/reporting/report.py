@@ -74,9 +74,9 @@ def write_report(
 
     The page holds the first ``most`` records, with pictures and heatmaps of at most ``thumbnails`` pixels. A page
     called report.html has summary.csv beside it, one of another name NAME.csv; with ``parquet`` also the same as
-    Parquet. ``open_input`` and ``open_output`` find a record's picture and heatmap where these are no files here
-    and no members of archives; they are given its input, output and model, from several threads. An image that is not
-    found is shown as missing.
+    Parquet. ``open_input`` and ``open_output`` are asked first for a record's picture and heatmap; where
+    they give none, it is looked for among files and members of archives. They get the record's input, output and model,
+    from several threads. An image that is not found is shown as missing.
 
     Raises UsageError where there are no records of this schema or pyarrow is missing, Unwritable where a file cannot be
     written. Each file appears whole or not at all.
@@ -154,12 +154,14 @@ def _write(
 
     def open_picture(record: Record) -> Path | bytes | None:
         name = text(record.get("input"))
-        return places.input(name) or members.content(name)
+        known = open_input(record) if open_input is not None else None
+        return known or places.input(name) or members.content(name)
 
-    openers: dict[str, Opener] = {
-        "picture": open_input or open_picture,
-        "heatmap": open_output or (lambda record: places.output(text(record.get("output")))),
-    }
+    def open_heatmap(record: Record) -> Path | bytes | None:
+        known = open_output(record) if open_output is not None else None
+        return known or places.output(text(record.get("output")))
+
+    openers: dict[str, Opener] = {"picture": open_picture, "heatmap": open_heatmap}
     missing = 0
     examples: list[str] = []
 
