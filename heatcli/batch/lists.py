@@ -10,8 +10,6 @@ from heatcli.batch import storage
 from heatcli.batch.items import STDIN
 from heatcli.errors import UsageError
 
-MOST_BYTES = 1 << 30
-"""What is read of a list from a pipe at most: some ten million names."""
 LINE, ENTRY = re.compile(rb"[^\r\n][^\n]*"), re.compile(rb"[^\0]+")
 
 
@@ -26,9 +24,9 @@ def read_list(file: str) -> Iterator[str]:
             raise UsageError(
                 "--list - reads names from stdin, which is this terminal; pipe them in: find … | heatcli …"
             )
-        content = sys.stdin.buffer.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise UsageError(f"--list -: more than {MOST_BYTES >> 30} GiB came in; that is no list of names")
+        content = sys.stdin.buffer.read(storage.MOST_BYTES + 1)
+        if len(content) > storage.MOST_BYTES:
+            raise UsageError(f"--list -: more than {storage.MOST_BYTES >> 30} GiB came in; that is no list of names")
     else:
         place = storage.local(file)
         try:

@@ -13,7 +13,7 @@ from heatcli.batch import records, storage
 from heatcli.batch.items import Item
 from heatcli.batch.job import Job
 from heatcli.batch.writing import npy, npz, root
-from heatcli.errors import OutputError, Unwritable, UsageError
+from heatcli.errors import OutputError, PictureError, Unwritable, UsageError
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -57,15 +57,20 @@ class Work:
 
     def explain(self, item: Item) -> list[Explanation]:
         """Return one explanation a target; raises PictureError where the item cannot be read."""
-        job = self.job
-        return self.explainer.explain_targets(
-            item.picture(),
-            targets=job.targets,
-            versus=job.versus,
-            layers=job.layers,
-            advance=self.step,
-            **job.settings,
-        )
+        job, picture = self.job, item.picture()
+        try:
+            return self.explainer.explain_targets(
+                picture,
+                targets=job.targets,
+                versus=job.versus,
+                layers=job.layers,
+                advance=self.step,
+                **job.settings,
+            )
+        except PictureError as error:
+            if not isinstance(picture, bytes):
+                raise
+            raise PictureError(f"{item.called}: {str(error).removeprefix('the picture: ')}") from error
 
     def make(self, item: Item) -> tuple[Made, ...]:
         """Explain the item, draw and write the heatmap of every class and what else was asked for.

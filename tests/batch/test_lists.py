@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from heatcli.batch import items, lists
+from heatcli.batch import items, lists, storage
 from heatcli.errors import PictureError, UsageError
-from heatcli.pictures import reading
 
 
 def read(path: Path, content: bytes) -> list[bytes]:
@@ -65,8 +64,7 @@ class Piped:
 
 def test_an_endless_pipe_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Piped)
-    monkeypatch.setattr(lists, "MOST_BYTES", 1 << 10)
-    monkeypatch.setattr(reading, "MOST_BYTES", 1 << 10)
+    monkeypatch.setattr(storage, "MOST_BYTES", 1 << 10)
     with pytest.raises(UsageError, match="--list -: more than 0 GiB came in"):
         list(lists.read_list("-"))
     with pytest.raises(PictureError, match="stdin: more than 0 GiB came in"):
