@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -211,7 +211,9 @@ class _Stoppable(AbstractContextManager[None]):
         so_far = f"{run.batch.done:,} of {count(self.total, 'input')} done"
         if isinstance(error, KeyboardInterrupt):
             again = "; the same command goes on from there" if self.goes_on else ""
-            run.errors.print(f"Interrupted: {so_far}{again}.")
+            error.args = (f"Interrupted: {so_far}{again}.",)
+            with suppress(OSError):  # the terminal may be gone
+                run.errors.print(*error.args)
         elif isinstance(error, OutputError):
             again = "; when that is mended, the same command goes on from there" if self.goes_on else ""
             run.errors.print(f"Stopped: {so_far}{again}.")
