@@ -118,6 +118,10 @@ def _run(arguments: Sequence[str]) -> int:
         command = context.command_path if context is not None else "heatcli"
         _say(f"{_in_our_words(error)}\nTry '{command} --help'.")
         return 2
+    except Exception as error:
+        if interrupts.heard():  # it came into an import perhaps, which then failed
+            raise Interrupted from error
+        raise
     return code if isinstance(code, int) else 0
 
 

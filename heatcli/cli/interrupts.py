@@ -9,8 +9,6 @@ import sys
 import time
 from types import FrameType
 
-from heatcli.replacing import drop_unfinished
-
 INTERRUPTED = 130
 """The exit code of a command that was interrupted."""
 ECHO = 0.25
@@ -28,24 +26,33 @@ def listen() -> None:
 
     What whoever started us had ignored stays ignored.
     """
-    first: float | None = None
-
-    def interrupted(_number: int, _frame: FrameType | None) -> None:
-        nonlocal first
-        now = time.monotonic()
-        if first is None:
-            first = now
-            raise KeyboardInterrupt
-        if now - first > ECHO:
-            end_at_once()
-
     for number in SIGNALS:
         if signal.getsignal(number) not in (signal.SIG_IGN, None):
-            signal.signal(number, interrupted)
+            signal.signal(number, _interrupted)
+
+
+def heard() -> bool:
+    """Whether there was one: what is raised afterwards is its doing, such as the failing import it came into."""
+    return _First.at is not None
+
+
+class _First:
+    at: float | None = None
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    now = time.monotonic()
+    if _First.at is None:
+        _First.at = now
+        raise KeyboardInterrupt
+    if now - _First.at > ECHO:
+        end_at_once()
 
 
 def end_at_once() -> None:
     """End this process and with it its threads and workers, which watch it; no half-written file stays."""
+    from heatcli.replacing import drop_unfinished
+
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, RuntimeError):  # RuntimeError: it was being written to
             stream.flush()
