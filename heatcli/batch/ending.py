@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -58,10 +59,9 @@ def end(processes: Iterable[BaseProcess]) -> None:
 
 def told(processes: Iterable[BaseProcess]) -> str | None:
     """Return how a worker ended that was not told to, such as ``killed by signal 11 (SIGSEGV)``; None if unknown."""
-    processes = list(processes)
-    wait([process.sentinel for process in processes], PATIENCE)
-    for process in processes:
-        code = process.exitcode
+    watched = {process.sentinel: process for process in processes}
+    for sentinel in wait(list(watched), PATIENCE):
+        code = _exit_code(watched[sentinel])  # type: ignore[index]
         if code is None or code in (0, TOLD, -signal.SIGTERM):
             continue
         if code > 0:
@@ -73,3 +73,12 @@ def told(processes: Iterable[BaseProcess]) -> str | None:
         perhaps = "; out of memory perhaps" if name == "SIGKILL" else ""
         return f"killed by signal {-code} ({name}{perhaps})"
     return None
+
+
+def _exit_code(process: BaseProcess) -> int | None:
+    """Return the exit code of a process whose files are closed, which is a moment before its end is known."""
+    process.join(PATIENCE)
+    until = time.monotonic() + PATIENCE
+    while process.exitcode is None and time.monotonic() < until:  # another thread has waited for it and not said so yet
+        time.sleep(0.001)
+    return process.exitcode

@@ -90,8 +90,8 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the workers; after an interrupt what is under way is not waited for, nor in processes after an error."""
-        if error is not None and not (self.here and isinstance(error, Exception)):
+        """Stop the workers; after an interrupt what is under way is not waited for."""
+        if error is not None and not isinstance(error, Exception):
             self.give_up()
         if self._executor is not None:
             self._executor.shutdown(wait=not self.given_up, cancel_futures=True)
@@ -146,14 +146,24 @@ class Processes(Workers):
 
     def renew(self) -> None:
         """End the processes that are left, and start anew."""
-        super().renew()
         ending.end(self._processes)
         self._processes.clear()
+        if self._executor is not None:  # waited for, since Python would complain at its exit that it is still ending
+            self._executor.shutdown(wait=True, cancel_futures=True)
+        self._executor = None
 
     def give_up(self) -> None:
         """End the processes at once; what they wrote is whole, since files are renamed into place."""
         super().give_up()
         ending.end(self._processes)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the workers, after an error without waiting for what is under way."""
+        if error is not None:
+            ending.end(self._processes)
+        super().__exit__(kind, error, trace)
 
 
 def _pool(count: int) -> ProcessPoolExecutor:
