@@ -2,6 +2,7 @@
 
     HeatcliError                 1   anything heatcli says no to
     ├── UsageError               2   an option, a name or a file that was given does not fit
+    │   └── Unwritable           2   this one file cannot be written; others may
     ├── PictureError             1   this one input cannot be read; others may
     ├── OutputError              1   nothing can be written any more: the disk is full
     ├── Fault                    1   a fault of heatcli itself, with its traceback
@@ -33,6 +34,10 @@ class UsageError(HeatcliError):
 
 class PictureError(HeatcliError):
     """One input cannot be read as a picture or tensor."""
+
+
+class Unwritable(UsageError):
+    """This one file cannot be written; others may."""
 
 
 class OutputError(HeatcliError):

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from heatcli.batch import records, resuming, runner, storage, worker
 from heatcli.batch.items import Item
 from heatcli.batch.job import SHARED, Job, Ready
 from heatcli.batch.record_file import RecordFile, read
+from heatcli.batch.remote_records import RemoteRecords
 from heatcli.batch.runner import Outcome
 from heatcli.batch.work import Made
 from heatcli.batch.workers import Workers
-from heatcli.errors import HeatcliError, ModelError, OutputError, UsageError
+from heatcli.errors import HeatcliError, ModelError, OutputError, Unwritable, UsageError
 from heatcli.replacing import is_leftover
 
 SAMPLE = 200
@@ -23,7 +24,12 @@ SAMPLE = 200
 SAID = 4
 """So many changed settings are named."""
 
+IN_A_ROW = 20
+"""After so many heatmaps one after the other that cannot be written, none will."""
+
+Records = RecordFile | RemoteRecords
 Advance = Callable[[], None]
+Defer = Callable[[Item, Exception], bool]
 
 
 def nothing() -> None:
@@ -48,7 +54,7 @@ class Batch:
         """Whether the colour scale is still to be settled."""
         return self.job.drawing.scale == SHARED
 
-    def remaining(self, items: Sequence[Item], file: RecordFile, *, resume: bool = True) -> tuple[Item, ...]:
+    def remaining(self, items: Sequence[Item], file: Records, *, resume: bool = True) -> tuple[Item, ...]:
         """Return the items that are still to do, and drop from ``file`` what is there about them.
 
         The one colour scale of an earlier run is taken on. Files that a killed run left half-written are removed.
@@ -60,15 +66,7 @@ class Batch:
             if is_leftover(PurePath(place).name):
                 storage.remove(place)
         if resume:
-            earlier = resuming.survey(
-                items,
-                read(file.path),
-                hash=self.job.hash or "",
-                output=there.get,
-                source=_changed_here,
-            )
-            if earlier.other is not None:
-                raise self._changed(earlier.other, earlier.others)
+            earlier = self._survey(items, file.path, there)
             items = earlier.remaining(items)
             if self.unsettled and earlier.scale is not None:
                 self._draw_with(earlier.scale)
@@ -76,10 +74,16 @@ class Batch:
         file.keep(lambda entry: entry.get("input") not in names)
         return tuple(items)
 
-    def sample(self, items: Sequence[Item]) -> Sequence[Item]:
+    def unfinished(self, items: Sequence[Item], place: str) -> tuple[Item, ...]:
+        """Return the items that would be left to do, as ``remaining`` does, and touch nothing."""
+        folder = self.job.plan.folder
+        if folder is None or storage.is_remote(place):
+            return tuple(items)
+        return self._survey(items, Path(place), storage.listed(folder)).remaining(items)
+
+    def sample(self, items: Sequence[Item]) -> list[Item]:
         """Return the items that settle the colour scale, which is to be done before ``run``."""
-        step = max(1.0, len(items) / SAMPLE)
-        return [items[int(place * step)] for place in range(min(len(items), SAMPLE))]
+        return evenly(items, SAMPLE)
 
     def settle_scale(self, sample: Sequence[Item], advance: Advance = nothing) -> float:
         """Explain a ``sample`` to find the strongest relevance, which gets the full colour in every heatmap."""
@@ -92,25 +96,35 @@ class Batch:
         return largest
 
     def run(
-        self, items: Iterable[Item], file: RecordFile | None, *, step: Advance | None = None
+        self, items: Iterable[Item], file: Records | None, *, step: Advance | None = None, defer: Defer | None = None
     ) -> Iterator[Outcome[Item, tuple[Made, ...]]]:
         """Yield what became of every item, in order, each after its records were added to ``file``.
 
-        With ``step`` the work is done in this thread, and it is called after every step of the method. Raises an error
+        With ``step`` the work is done in this thread, and it is called after every step of the method. Where ``defer``
+        says so of an item and its error, nothing is recorded: it is to be tried again. Raises an error
         that is no matter of one item: OutputError, and before anything has succeeded UsageError and ModelError.
         """
+        unwritable = 0
         for outcome in self._outcomes(items, partial(worker.make, self.job, step=step)):
             if outcome.result is not None:
                 entries = [made.record for made in outcome.result]
-                self.done += 1
+                unwritable = 0
             else:
                 error = outcome.error or HeatcliError("nothing was made")
-                if isinstance(error, OutputError) or (isinstance(error, UsageError | ModelError) and not self.done):
+                unwritable = unwritable + 1 if isinstance(error, Unwritable) else 0
+                if unwritable == IN_A_ROW:
+                    raise OutputError(f"{unwritable} heatmaps in a row could not be written; the last: {error}")
+                of_one = file is not None and isinstance(error, Unwritable)  # a sub-folder that is closed
+                of_all = isinstance(error, UsageError | ModelError) and not self.done and not of_one
+                if of_all or isinstance(error, OutputError):
                     raise error
+                if defer is not None and defer(outcome.item, error):
+                    continue
                 entries = [self.failure(outcome.item, error)]
-                self.failed += 1
             if file is not None:
                 file.add(*entries)
+            self.done += outcome.result is not None
+            self.failed += outcome.result is None
             yield outcome
 
     def failure(self, item: Item, error: BaseException) -> records.Record:
@@ -126,6 +140,14 @@ class Batch:
             settings={**unknown, **job.settings, **job.drawing.record(), **job.on_record(0)},
             preprocessing=None if item.is_tensor else ready.preprocessing,
         )
+
+    def _survey(self, items: Sequence[Item], records_: Path, there: dict[str, int | None]) -> resuming.Earlier:
+        earlier = resuming.survey(
+            items, read(records_), hash=self.job.hash or "", output=there.get, source=_changed_here
+        )
+        if earlier.other is not None:
+            raise self._changed(earlier.other, earlier.others)
+        return earlier
 
     def _outcomes(self, items: Iterable[Item], work: Callable[[Item], Any]) -> Iterator[Outcome[Item, Any]]:
         return runner.run(items, work, self.workers, ahead=2 * self.workers.count, chunk=self.workers.chunk)
@@ -146,6 +168,12 @@ class Batch:
             f"{self.job.plan.records}: {heatmaps} made with other settings: {'; '.join(differing[:SAID])}{more}\n"
             "Give another output folder with -o, or --overwrite to do all again."
         )
+
+
+def evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """Return at most so many of the ``items``, spread evenly over them all."""
+    step = max(1.0, len(items) / most)
+    return [items[int(place * step)] for place in range(min(len(items), most))]
 
 
 def _changed_here(item: Item) -> int | None:

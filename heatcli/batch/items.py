@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from heatcli.batch import naming, storage
+from heatcli.batch import archives, naming, storage
 from heatcli.errors import PictureError
 
 TENSOR_SUFFIXES = frozenset([".npy"])
@@ -108,8 +108,10 @@ class Item:
         if place is None:
             return stdin_bytes()
         try:
-            if self.is_member:
-                raise NotImplementedError
+            if self.origin.holds == "tar":
+                return archives.tar_member(place, self.start, self.size)
+            if self.origin.holds == "zip":
+                return archives.zip_member(place, self.start, self.inner, self.size)
             if storage.is_remote(place):
                 return storage.read(place)
         except OSError as error:

@@ -56,7 +56,8 @@ class Job:
     """What is asked for of every picture.
 
     ``options`` are on record as the user gave them. ``sha256`` is the model's, where it is known. ``show`` asks for a
-    small picture of each heatmap, ``whole`` for the explanation itself, which is large: it is for one picture.
+    small picture of each heatmap, ``whole`` for the explanation itself, which is large: it is for one picture. With
+    ``dry`` nothing is written.
     """
 
     loading: Loading
@@ -72,6 +73,7 @@ class Job:
     hash: str | None = None
     show: bool = False
     whole: bool = False
+    dry: bool = False
 
     def on_record(self, heatmaps: int) -> dict[str, Any]:
         """Return what every record of the run says of what was asked for; an item has so many ``heatmaps``."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
+from typing import BinaryIO
 
-from heatcli.batch import remote
+from heatcli.batch import addresses, remote
 from heatcli.replacing import replacing
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z][A-Za-z0-9+.-]+)*://")
@@ -19,13 +19,16 @@ MOST_BYTES = 1 << 30
 
 def is_remote(place: str) -> bool:
     """Whether it is a URL and not a path of this machine."""
-    return URL.match(place) is not None
+    return "://" in place and URL.match(place) is not None
 
 
 def local(text: str) -> str:
     """Return what was typed, a ``file://`` URL as the path it stands for."""
     if text[:7].lower() != "file://":
         return text
+    from urllib.parse import unquote, urlsplit
+    from urllib.request import url2pathname
+
     path = urlsplit(text).path
     return path if os.path.lexists(path) and unquote(path) != path else url2pathname(path)
 
@@ -37,7 +40,7 @@ def absolute(path: str) -> str:
 
 def shown(place: str) -> str:
     """Return ``place`` as people and records may see it: without credentials and signatures."""
-    return remote.shown(place) if is_remote(place) else place
+    return addresses.shown(place) if is_remote(place) else place
 
 
 def joined(folder: str, below: str) -> str:
@@ -61,10 +64,7 @@ def read(place: str, limit: int = MOST_BYTES) -> bytes:
     if is_remote(place):
         return remote.read(place, limit)
     with Path(place).open("rb") as stream:
-        content = stream.read(limit + 1)
-    if len(content) > limit:
-        raise remote.too_large(limit)
-    return content
+        return remote.bounded(stream, limit)
 
 
 def write(place: str, content: bytes) -> None:
@@ -74,6 +74,24 @@ def write(place: str, content: bytes) -> None:
         return
     with replacing(Path(place)) as stream:
         stream.write(content)
+
+
+def fetch(place: str, stream: BinaryIO) -> None:
+    """Write to ``stream`` what the file at ``place`` holds, however large. Raises OSError."""
+    if is_remote(place):
+        remote.fetch(place, stream)
+        return
+    with Path(place).open("rb") as source:
+        shutil.copyfileobj(source, stream)
+
+
+def send(file: Path, place: str) -> None:
+    """Write the file at ``place`` with what a ``file`` of this machine holds, however large. Raises OSError."""
+    if is_remote(place):
+        remote.send(file, place)
+        return
+    with file.open("rb") as source, replacing(Path(place)) as stream:
+        shutil.copyfileobj(source, stream)
 
 
 def remove(place: str) -> None:
@@ -118,6 +136,13 @@ def listed(folder: str) -> dict[str, int | None]:
     return found
 
 
+def oversized(size: int) -> str | None:
+    """Return why a file of ``size`` bytes is not read, None where it is."""
+    return f"{size:,} bytes are more than a picture can have ({MOST_BYTES:,})" if size > MOST_BYTES else None
+
+
 def reason(error: OSError) -> str:
     """Return in a line why a file could not be read or written, without its name."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
     return " ".join(str(error.strerror or error).split()) or type(error).__name__

@@ -13,7 +13,7 @@ from heatcli.batch import records, storage
 from heatcli.batch.items import Item
 from heatcli.batch.job import Job
 from heatcli.batch.writing import npy, npz, root
-from heatcli.errors import OutputError, UsageError
+from heatcli.errors import OutputError, PictureError, Unwritable, UsageError
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -32,7 +32,8 @@ class Made:
     """One class of one item; ``png`` holds the heatmap when it goes to stdout, else ``output`` names its file.
 
     ``ledger`` is without its layers, ``notes`` say what the method assumed, ``shown`` is a small picture of the
-    heatmap. The ``explanation`` itself is kept where the job asks for the whole.
+    heatmap. The ``explanation`` itself is kept where the job asks for the whole. ``size`` is that of all its files, in
+    bytes.
     """
 
     record: records.Record
@@ -43,6 +44,7 @@ class Made:
     notes: tuple[str, ...] = ()
     shown: PIL.Image.Image | None = None
     explanation: Explanation | None = None
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,20 @@ class Work:
 
     def explain(self, item: Item) -> list[Explanation]:
         """Return one explanation a target; raises PictureError where the item cannot be read."""
-        job = self.job
-        return self.explainer.explain_targets(
-            item.picture(),
-            targets=job.targets,
-            versus=job.versus,
-            layers=job.layers,
-            advance=self.step,
-            **job.settings,
-        )
+        job, picture = self.job, item.picture()
+        try:
+            return self.explainer.explain_targets(
+                picture,
+                targets=job.targets,
+                versus=job.versus,
+                layers=job.layers,
+                advance=self.step,
+                **job.settings,
+            )
+        except PictureError as error:
+            if not isinstance(picture, bytes):
+                raise
+            raise PictureError(f"{item.called}: {str(error).removeprefix('the picture: ')}") from error
 
     def make(self, item: Item) -> tuple[Made, ...]:
         """Explain the item, draw and write the heatmap of every class and what else was asked for.
@@ -88,6 +95,7 @@ class Work:
         png = self._png(explanation, drawn) if is_picture else None
         output: str | None = None
         also: list[str] = []
+        size = 0
         if job.plan.to_stdout:
             if png is None:
                 raise UsageError("the input of this model is no picture, so there is no PNG for stdout; leave out -o -")
@@ -108,7 +116,9 @@ class Work:
                 ending, content = root(explanation)
                 files[f"{stem}.root{ending}"] = content
             for place, content in files.items():
-                written(place, content)
+                size += len(content)
+                if not job.dry:
+                    written(place, content)
             also = [place for place in files if place != output]
         entry = records.record(
             explanation,
@@ -126,6 +136,7 @@ class Work:
             explanation.notes,
             _shown(explanation, drawn) if job.show and is_picture else None,
             explanation if job.whole else None,
+            size,
         )
 
     @staticmethod
@@ -138,14 +149,14 @@ class Work:
 def written(place: str, content: bytes) -> None:
     """Write a file whole or not at all.
 
-    Raises OutputError where the disk is full or the like, so that no other file could be written either, and UsageError
+    Raises OutputError where the disk is full or the like, so that no other file could be written either, and Unwritable
     where it is this one that cannot.
     """
     try:
         storage.write(place, content)
     except OSError as error:
         reason = f"cannot write {storage.shown(place)}: {storage.reason(error)}"
-        raise (OutputError if error.errno in NO_PLACE else UsageError)(reason) from error
+        raise (OutputError if error.errno in NO_PLACE else Unwritable)(reason) from error
 
 
 def _shown(explanation: Explanation, drawn: dict[str, Any]) -> PIL.Image.Image:

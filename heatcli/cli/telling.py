@@ -171,10 +171,10 @@ def assumed(notes: Sequence[str], console: Console) -> None:
 def left_out(found: Sources, console: Console) -> None:
     """Print which files were there and are not taken."""
     if found.skipped:
-        console.print(f"Left out: {count(len(found.skipped), 'heatmap')} that heatcli wrote.")
+        console.print(f"Left out: {count(found.skipped, 'heatmap')} that heatcli wrote.")
     if found.others:
-        end = "does not end" if len(found.others) == 1 else "do not end"
-        console.print(f"Left out: {count(len(found.others), 'file')} whose name {end} like a picture's.")
+        end = "does not end" if found.others == 1 else "do not end"
+        console.print(f"Left out: {count(found.others, 'file')} whose name {end} like a picture's.")
 
 
 def takers(given: Iterable[str], settings: Mapping[str, Mapping[str, Any]], console: Console) -> None:

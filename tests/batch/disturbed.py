@@ -129,7 +129,7 @@ class Folder:
         return path
 
     def start(self, *more: str, patch: str = "", limits: str = "") -> Running:
-        """Begin a run; ``patch`` is Python that each of its processes does first, ``limits`` what the first alone does."""
+        """Begin a run; each of its processes does the Python of ``patch`` first, the one started that of ``limits``."""
         mark = uuid.uuid4().hex
         environment = {**os.environ, MARK: mark, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         paths = [str(ROOT)]
