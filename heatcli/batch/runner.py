@@ -67,7 +67,7 @@ def run(
         raise
     finally:
         for entry in run_.pending:
-            entry.future.cancel()
+            run_.workers.cancel(entry.future)
 
 
 class _Run(Generic[ItemT, ResultT]):
@@ -101,7 +101,7 @@ class _Run(Generic[ItemT, ResultT]):
 
     def under_way(self) -> Iterator[Outcome[ItemT, ResultT]]:
         """Yield what is done or will be within ``GRACE`` seconds; the rest is given up."""
-        running = [entry for entry in self.pending if not entry.future.cancel()]
+        running = [entry for entry in self.pending if not self.workers.cancel(entry.future)]
         self.pending.clear()
         until = time.monotonic() + GRACE
         for entry in running:

@@ -60,6 +60,10 @@ class Workers:
             self._executor = self._start()
         return self._executor.submit(fn, *args)
 
+    def cancel(self, future: Future[Any]) -> bool:
+        """Take work back that was handed in, and return whether it was not begun and so never will be."""
+        return future.cancel()
+
     def prepare(self, job: Job) -> Ready:
         """Have the model loaded anew and return what is known of it; raises what ``worker.ready`` raises."""
         worker.forget()
@@ -139,6 +143,10 @@ class Processes(Workers):
         future = super().submit(fn, *args)
         self._processes |= set(multiprocessing.active_children()) - others
         return future
+
+    def cancel(self, future: Future[Any]) -> bool:  # noqa: ARG002 - other workers look at it
+        """Leave it where it is: a pool of Python 3.11 whose processes end stumbles over what was cancelled."""
+        return False
 
     def died(self) -> str | None:
         """Return by which signal or with which exit code it ended."""

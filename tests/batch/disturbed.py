@@ -276,3 +276,37 @@ def kill_again_and_again(folder: Folder, kills: int, seed: int, *, each: bool) -
 def _emptied(folder: Folder) -> None:
     for path in sorted(folder.maps.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
+
+
+def after_import(module: str, code: str) -> str:
+    """Return a patch that does ``code`` among the names of ``module``, once that has been imported."""
+    return f"""
+import importlib.util
+import sys
+
+
+class After:
+    def find_spec(self, name, path=None, target=None):
+        if name != {module!r}:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        true = spec.loader.exec_module
+
+        def exec_module(module):
+            true(module)
+            exec({code!r}, module.__dict__)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+sys.meta_path.insert(0, After())
+"""
+
+
+def when_read(code: str) -> str:
+    """Return a patch that does ``code`` before a picture is read, ``source`` being its path; it has os and time."""
+    lines = "".join(f"    {line}\n" for line in code.splitlines())
+    reading = f"import os, time\n_read = read_picture\ndef read_picture(source):\n{lines}    return _read(source)\n"
+    return after_import("heatcli.pictures.reading", reading)
