@@ -14,7 +14,7 @@ from heatcli.batch.job import SHARED, Job, Ready
 from heatcli.batch.record_file import RecordFile, read
 from heatcli.batch.remote_records import RemoteRecords
 from heatcli.batch.runner import Outcome
-from heatcli.batch.work import Made
+from heatcli.batch.work import Made, changed_here
 from heatcli.batch.workers import Workers
 from heatcli.errors import HeatcliError, ModelError, OutputError, Unwritable, UsageError
 from heatcli.replacing import is_leftover
@@ -143,7 +143,7 @@ class Batch:
 
     def _survey(self, items: Sequence[Item], records_: Path, there: dict[str, int | None]) -> resuming.Earlier:
         earlier = resuming.survey(
-            items, read(records_), hash=self.job.hash or "", output=there.get, source=_changed_here
+            items, read(records_), hash=self.job.hash or "", output=there.get, source=changed_here
         )
         if earlier.other is not None:
             raise self._changed(earlier.other, earlier.others)
@@ -174,9 +174,3 @@ def evenly(items: Sequence[Item], most: int) -> list[Item]:
     """Return at most so many of the ``items``, spread evenly over them all."""
     step = max(1.0, len(items) / most)
     return [items[int(place * step)] for place in range(min(len(items), most))]
-
-
-def _changed_here(item: Item) -> int | None:
-    """Return when the picture was last changed, None where to know it would be a question to a server for each."""
-    place = item.place
-    return None if place is None or storage.is_remote(place) else storage.modified(place)
