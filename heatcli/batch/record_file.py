@@ -69,26 +69,14 @@ class RecordFile:
 
         Raises UsageError where the file holds something else than records, which is then left as it is.
         """
-        everything = True
-        for number, row in enumerate(lines(self.path), start=1):
-            entry = parsed(row)
-            if entry is None and row.endswith(b"\n") and row.strip():  # what a crash has torn has no end
-                raise UsageError(
-                    f"{self.path}: line {number} is no record of this version of heatcli\n"
-                    "Move the file away, or give another output folder with -o."
-                )
-            everything = everything and entry is not None and wanted(entry)
-        if everything:
+        if all(keep for _, keep in self._judged(wanted)):
             return
         try:
             if sys.platform == "win32":  # what is open cannot be replaced there
                 self._stream.close()
             with replacing(self.path) as stream:
                 _lock(stream, self.path)
-                for row in lines(self.path):
-                    entry = parsed(row)
-                    if entry is not None and wanted(entry):
-                        stream.write(row)
+                stream.writelines(row for row, keep in self._judged(wanted) if keep)
                 stream.flush()
                 if sys.platform != "win32":  # the lock is held on when this takes the place: no run may come between
                     kept = FileIO(os.dup(stream.fileno()), "ab")
@@ -96,6 +84,17 @@ class RecordFile:
             raise self._cannot(error) from error
         self._stream.close()
         self._stream = self._opened() if sys.platform == "win32" else kept
+
+    def _judged(self, wanted: Callable[[Record], bool]) -> Iterator[tuple[bytes, bool]]:
+        """Yield every line and whether it is kept; raises UsageError for one that is whole and no record."""
+        for number, row in enumerate(lines(self.path), start=1):
+            entry = parsed(row)
+            if entry is None and row.endswith(b"\n") and row.strip():  # what a crash has torn has no end
+                raise UsageError(
+                    f"{self.path}: line {number} is no record of this version of heatcli\n"
+                    "Move the file away, or give another output folder with -o."
+                )
+            yield row, entry is not None and wanted(entry)
 
     def add(self, *entries: Record) -> None:
         """Append records in one write, so that the heatmaps of one picture are there together or not at all.
