@@ -141,7 +141,7 @@ class Batch:
         )
 
     def _outcomes(self, items: Iterable[Item], work: Callable[[Item], Any]) -> Iterator[Outcome[Item, Any]]:
-        return runner.run(items, work, self.workers, ahead=2 * self.workers.count, chunk=self.workers.chunk)
+        return runner.run(items, work, self.workers, ahead=lambda: 2 * self.workers.count, chunk=self.workers.chunk)
 
     def _draw_with(self, scale: float | str) -> None:
         self.job = replace(self.job, drawing=replace(self.job.drawing, scale=scale))

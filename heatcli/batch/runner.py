@@ -45,23 +45,23 @@ def run(
     work: Callable[[ItemT], ResultT],
     workers: Workers | Executor,
     *,
-    ahead: int,
+    ahead: int | Callable[[], int],
     chunk: int = 1,
 ) -> Iterator[Outcome[ItemT, ResultT]]:
     """Yield the outcome of ``work`` for every item, in the order of the items.
 
-    Workers get ``chunk`` items at a time, and at most ``ahead`` chunks are under way or waiting to be taken, so memory
-    does not grow with the number of items. An exception of ``work`` belongs to its item and does not stop the rest.
-    Where a worker dies, everything that was under way there is done again, the items of one chunk each by itself: the
-    one that a worker dies with again has failed. On KeyboardInterrupt nothing new is begun; what ends within ``GRACE``
-    seconds is yielded, and then the interrupt is raised again.
+    Workers get ``chunk`` items at a time, and at most ``ahead`` chunks (asked again and again where it is a function)
+    are under way or waiting to be taken, so memory does not grow with the number of items. An exception of ``work``
+    belongs to its item and does not stop the rest. Where a worker dies, everything that was under way there is done
+    again, the items of one chunk each by itself: the one that a worker dies with again has failed. On KeyboardInterrupt
+    nothing new is begun; what ends within ``GRACE`` seconds is yielded, and then the interrupt is raised again.
     """
     run_ = _Run(iter(items), work, workers if isinstance(workers, Workers) else Workers.of(workers), chunk)
     try:
-        run_.submit(max(1, ahead))
+        run_.fill(most := ahead if callable(ahead) else lambda: ahead)
         while run_.pending:
             yield from run_.first()
-            run_.submit(1)
+            run_.fill(most)
     except KeyboardInterrupt:
         yield from run_.under_way()
         raise
@@ -77,9 +77,9 @@ class _Run(Generic[ItemT, ResultT]):
         self.rest, self.work, self.workers, self.chunk = rest, work, workers, chunk
         self.pending: deque[_Chunk[ItemT, ResultT]] = deque()
 
-    def submit(self, count: int) -> None:
-        """Begin with ``count`` chunks more, as far as there are items."""
-        for _ in range(count):
+    def fill(self, most: Callable[[], int]) -> None:
+        """Begin with as many chunks as there may be under way, as far as there are items."""
+        while len(self.pending) < max(1, most()):
             if not (items := list(islice(self.rest, self.chunk))):
                 return
             self.pending.append(self._begun(_Chunk(items)))

@@ -13,7 +13,7 @@ from heatcli.batch import records, storage
 from heatcli.batch.items import Item
 from heatcli.batch.job import Job
 from heatcli.batch.writing import npy, npz, root
-from heatcli.errors import OutputError, Unwritable, UsageError
+from heatcli.errors import OutputError, PictureError, Unwritable, UsageError
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -57,15 +57,21 @@ class Work:
 
     def explain(self, item: Item) -> list[Explanation]:
         """Return one explanation a target; raises PictureError where the item cannot be read."""
-        job = self.job
-        return self.explainer.explain_targets(
-            item.picture(),
-            targets=job.targets,
-            versus=job.versus,
-            layers=job.layers,
-            advance=self.step,
-            **job.settings,
-        )
+        job, picture = self.job, item.picture()
+        try:
+            return self.explainer.explain_targets(
+                picture,
+                targets=job.targets,
+                versus=job.versus,
+                layers=job.layers,
+                advance=self.step,
+                **job.settings,
+            )
+        except PictureError as error:
+            if isinstance(picture, bytes) or not str(error).startswith(f"{picture}:"):
+                raise
+            # a worker that stands elsewhere knows the file by another path than was typed
+            raise PictureError(item.name + str(error).removeprefix(str(picture))) from error
 
     def make(self, item: Item) -> tuple[Made, ...]:
         """Explain the item, draw and write the heatmap of every class and what else was asked for.
@@ -113,7 +119,7 @@ class Work:
             for place, content in files.items():
                 size += len(content)
                 if not job.dry:
-                    written(place, content)
+                    written(place, content, job.base)
             also = [place for place in files if place != output]
         entry = records.record(
             explanation,
@@ -141,14 +147,14 @@ class Work:
         return stream.getvalue()
 
 
-def written(place: str, content: bytes) -> None:
-    """Write a file whole or not at all.
+def written(place: str, content: bytes, base: str = "") -> None:
+    """Write a file whole or not at all; a relative place is seen from the folder ``base``, if given.
 
     Raises OutputError where the disk is full or the like, so that no other file could be written either, and Unwritable
     where it is this one that cannot.
     """
     try:
-        storage.write(place, content)
+        storage.write(storage.seen_from(base, place), content)
     except OSError as error:
         reason = f"cannot write {storage.shown(place)}: {storage.reason(error)}"
         raise (OutputError if error.errno in NO_PLACE else Unwritable)(reason) from error

@@ -21,7 +21,7 @@ from heatcli.batch.work import Made
 from heatcli.cli import telling
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, count, duration
-from heatcli.errors import Fault, HeatcliError, OutputError
+from heatcli.errors import ClusterError, Fault, HeatcliError, OutputError
 
 EVERY = 60.0
 """Seconds between two lines on how far a long run is, where stderr is no terminal."""
@@ -88,7 +88,7 @@ class Run:
                     break
 
     def stoppable(self, total: int, file: Records | None) -> AbstractContextManager[None]:
-        """Say at an interrupt, or when nothing more can be written, how far it went and how to go on."""
+        """Say at an interrupt, or when nothing more can be done or written, how far it went and how to go on."""
         return _Stoppable(self, total, goes_on=file is not None)
 
     def conclude(self, total: int, seconds: float) -> None:
@@ -211,7 +211,7 @@ class _Stoppable(AbstractContextManager[None]):
         if isinstance(error, KeyboardInterrupt):
             again = "; the same command goes on from there" if self.goes_on else ""
             run.errors.print(f"Interrupted: {so_far}{again}.")
-        elif isinstance(error, OutputError):
+        elif isinstance(error, OutputError | ClusterError):
             again = "; when that is mended, the same command goes on from there" if self.goes_on else ""
             run.errors.print(f"Stopped: {so_far}{again}.")
 
