@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from heatcli.batch import records, resuming, runner, storage, worker
@@ -66,21 +66,20 @@ class Batch:
             if is_leftover(PurePath(place).name):
                 storage.remove(place)
         if resume:
-            earlier = resuming.survey(
-                items,
-                read(file.path),
-                hash=self.job.hash or "",
-                output=there.get,
-                source=_changed_here,
-            )
-            if earlier.other is not None:
-                raise self._changed(earlier.other, earlier.others)
+            earlier = self._survey(items, file.path, there)
             items = earlier.remaining(items)
             if self.unsettled and earlier.scale is not None:
                 self._draw_with(earlier.scale)
         names = {item.name for item in items}
         file.keep(lambda entry: entry.get("input") not in names)
         return tuple(items)
+
+    def unfinished(self, items: Sequence[Item], place: str) -> tuple[Item, ...]:
+        """Return the items that would be left to do, as ``remaining`` does, and touch nothing."""
+        folder = self.job.plan.folder
+        if folder is None or storage.is_remote(place):
+            return tuple(items)
+        return self._survey(items, Path(place), storage.listed(folder)).remaining(items)
 
     def sample(self, items: Sequence[Item]) -> list[Item]:
         """Return the items that settle the colour scale, which is to be done before ``run``."""
@@ -139,6 +138,14 @@ class Batch:
             settings={**unknown, **job.settings, **job.drawing.record(), **job.on_record(0)},
             preprocessing=None if item.is_tensor else ready.preprocessing,
         )
+
+    def _survey(self, items: Sequence[Item], records_: Path, there: dict[str, int | None]) -> resuming.Earlier:
+        earlier = resuming.survey(
+            items, read(records_), hash=self.job.hash or "", output=there.get, source=_changed_here
+        )
+        if earlier.other is not None:
+            raise self._changed(earlier.other, earlier.others)
+        return earlier
 
     def _outcomes(self, items: Iterable[Item], work: Callable[[Item], Any]) -> Iterator[Outcome[Item, Any]]:
         return runner.run(items, work, self.workers, ahead=lambda: 2 * self.workers.count, chunk=self.workers.chunk)

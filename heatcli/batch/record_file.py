@@ -53,7 +53,7 @@ class RecordFile:
 
     def __init__(self, path: Path) -> None:
         """Open or make the file at ``path``; raises UsageError where another run has it, OutputError if it cannot."""
-        self.path = path
+        self.path, self._made = path, False
         self._stream = self._opened()
 
     def keep(self, wanted: Callable[[Record], bool]) -> None:
@@ -100,10 +100,13 @@ class RecordFile:
             os.fsync(self._stream.fileno())
             if self._stream.seek(0, os.SEEK_END) == 0:
                 self.path.unlink()
+                if self._made:
+                    self.path.parent.rmdir()
         self._stream.close()
 
     def _opened(self) -> FileIO:
         try:
+            self._made |= not self.path.parent.exists()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             while True:
                 stream = self.path.open("ab", buffering=0)

@@ -47,7 +47,12 @@ class Sources:
 
 
 def expand(
-    inputs: Sequence[str], *, recursive: bool = True, patterns: Iterable[str] = (), listed: str | None = None
+    inputs: Sequence[str],
+    *,
+    recursive: bool = True,
+    patterns: Iterable[str] = (),
+    listed: str | None = None,
+    watched: bool = False,
 ) -> Sources:
     """Return every input as items, first ``inputs`` as they were typed, then those of the list file ``listed``.
 
@@ -58,9 +63,9 @@ def expand(
     fits a glob or stands in a list; inside folders archives are left alone. URLs are any of these. Heatmaps that
     heatcli wrote are left out. What does not exist is an item like any other: reading it fails, and the rest goes on;
     of a line of the list that holds for folders and archives as well. Raises UsageError where a folder, glob or archive
-    that was typed holds nothing, ``-`` is given twice, or a storage cannot be asked.
+    that was typed holds nothing, unless it is ``watched``, ``-`` is given twice, or a storage cannot be asked.
     """
-    gathered = _Gathered(selection(patterns, recursive=recursive))
+    gathered = _Gathered(selection(patterns, recursive=recursive), watched=watched)
     if listed == STDIN and STDIN in inputs:
         raise UsageError("- (stdin) is given as a picture and by --list; it can be one of them")
     lines = None if listed is None else list(read_list(listed))
@@ -77,7 +82,7 @@ def expand(
     items = gathered.items
     if sum(item.is_stdin for item in items) > 1:
         raise UsageError("- (stdin) was given more than once; it holds one picture")
-    if not items:
+    if not items and not watched:
         what = f"--list {listed} is empty" if listed is not None else "no input was given"
         if gathered.skipped:
             what = f"{gathered.last} is a heatmap that heatcli wrote"
@@ -90,8 +95,8 @@ def expand(
 class _Gathered:
     """What has been found so far; every kind of input adds to it."""
 
-    def __init__(self, chosen: Selection) -> None:
-        self.chosen = chosen
+    def __init__(self, chosen: Selection, *, watched: bool) -> None:
+        self.chosen, self.watched = chosen, watched
         self.executor = ThreadPoolExecutor(ASIDE)
         self.items: list[Item] = []
         self.folders: list[str] = []
@@ -181,7 +186,7 @@ class _Gathered:
                 self._fail(text, problem)
             else:
                 self._add(origin, below, problem)
-        if len(self.items) > before:
+        if len(self.items) > before or self.watched:
             self.folders.append(text)
         return len(self.items) > before
 
@@ -327,6 +332,8 @@ class _Gathered:
             self._refuse(what, archived=archived)
 
     def _refuse(self, what: str, *, archived: bool = False) -> None:
+        if self.watched:
+            return
         only = "only heatmaps that heatcli wrote" if self.skipped else "no pictures"
         raise UsageError(f"{what}: {only} there; {self.chosen.said(archived=archived)}")
 

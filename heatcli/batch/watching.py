@@ -45,6 +45,18 @@ class Arrivals:
         self._seen = seen
         return settled
 
+    def pass_over(self, items: Iterable[Item]) -> set[str]:
+        """Count ``items``, as they are, as handed out, and return their names."""
+        for item in items:
+            if (state := _state(item)) is not None:
+                self._taken[item.name] = state
+                self._checked(item)
+        return set(self._taken)
+
+    def has_taken(self, item: Item) -> bool:
+        """Whether it was handed out, and is not to be so again as it is."""
+        return item.name in self._taken
+
     def defer(self, item: Item, error: Exception) -> bool:
         """Whether an item that failed may still be in the writing; then it is handed out again at the next look.
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -30,11 +32,14 @@ FEW = 3
 
 def explain(
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="INPUTS", help="Pictures, folders, globs, .npy tensors, or - for stdin.", show_default=False
+            metavar="INPUTS",
+            help="Pictures, folders, globs, archives, URLs, .npy tensors, or - for stdin.",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    *,
     model: options.Model,
     target: options.Target = None,
     versus: options.Versus = None,
@@ -69,11 +74,17 @@ def explain(
     size_like: options.SizeLikeOption = options.SizeLike.PICTURE,
     colorbar: options.Colorbar = False,
     show: options.Show = False,
+    recursive: options.Recursive = True,
+    pattern: options.Pattern = None,
+    list_: options.ListFile = None,
+    watch: options.Watch = False,
+    every: options.Every = None,
     output: options.Output = None,
     save: options.Save = None,
     layers: options.Layers = False,
     json: options.Json = False,
     resume: options.Resume = True,
+    plan_: options.PlanOption = False,
     engine: options.EngineOption = options.Engine.NUMPY,
     provider: options.Provider = "cpu",
     jobs: options.Jobs = None,
@@ -86,7 +97,18 @@ def explain(
 ) -> int:
     """Write a heatmap for every picture: which pixels speak for the class, and how much."""
     targets = tuple(target or ("top",))
-    found = sources.expand(inputs)
+    if list_ is None and not inputs:
+        raise UsageError("nothing to explain: give pictures, a folder, or --list FILE")
+    look = partial(
+        sources.expand,
+        inputs or (),
+        recursive=recursive,
+        patterns=pattern or (),
+        listed=list_,
+        watched=watch,
+    )
+    interval = _watchable(inputs or (), every, watch=watch, listed=list_ is not None)
+    found = look()
     plan = outputs.plan(found, output, several=_several(targets))
     outputs.check(plan, found.items)
     saved = values.choices(save, "--save", ("npy", "npz", "root"))
@@ -172,7 +194,24 @@ def explain(
             verbose=verbose,
             debug=debug,
         )
-        return run.over(found, resume=resume)
+        if plan_:
+            return run.estimate(found, resume=resume)
+        return run.watch(look, resume=resume, every=interval) if watch else run.over(found, resume=resume)
+
+
+def _watchable(inputs: Sequence[str], every: str | None, *, watch: bool, listed: bool) -> float:
+    """Return the seconds between two looks; raises UsageError where what is to be watched is no folder of ours."""
+    if not watch:
+        if every is not None:
+            raise UsageError("--every goes with --watch")
+        return 0.0
+    strange = next((text for text in inputs if not Path(text).is_dir()), None)
+    if strange is not None or listed:
+        raise UsageError(f"--watch takes folders of this machine, not {strange or '--list'}")
+    seconds = 2.0 if every is None else values.number(every, "--every")
+    if seconds <= 0:
+        raise UsageError(f"--every {every}: seconds above 0 are needed")
+    return seconds
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import typer
 
 from heatcli.cli import complete, guide
 
-CLASS, RULES, FITTING, PICTURE, DRAWING, OUTPUT, RUN = (
+INPUTS, CLASS, RULES, FITTING, PICTURE, DRAWING, OUTPUT, RUN = (
+    "What is taken",
     "What is explained",
     "How relevance flows",
     "How relevance models are fitted",
@@ -406,6 +407,49 @@ Layers = Annotated[
     typer.Option("--layers", help="With --save npz: relevance and account of every layer too.", rich_help_panel=OUTPUT),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.", rich_help_panel=OUTPUT)]
+Recursive = Annotated[
+    bool,
+    typer.Option(
+        "--recursive/--no-recursive", help="Search folders with their sub-folders, or without.", rich_help_panel=INPUTS
+    ),
+]
+Pattern = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pattern",
+        metavar="GLOB",
+        help="Take only files of such names from folders and archives, such as '*.jpg'. Repeatable, or with commas.",
+        rich_help_panel=INPUTS,
+    ),
+]
+ListFile = Annotated[
+    str | None,
+    typer.Option(
+        "--list",
+        metavar="FILE",
+        help="Take inputs from a file too, or - for stdin: one a line, or with NUL between as find -print0 writes.",
+        rich_help_panel=INPUTS,
+    ),
+]
+PlanOption = Annotated[
+    bool,
+    typer.Option(
+        "--plan",
+        help="Print how many inputs there are, how long they will take and how much room, measured on a few of them; "
+        "write nothing.",
+        rich_help_panel=RUN,
+    ),
+]
+Watch = Annotated[
+    bool,
+    typer.Option(
+        "--watch", help="Explain what is in the folders, and then what arrives there.", rich_help_panel=INPUTS
+    ),
+]
+Every = Annotated[
+    str | None,
+    typer.Option(metavar="SECONDS", help="With --watch: time between two looks. Default: 2.", rich_help_panel=INPUTS),
+]
 Resume = Annotated[
     bool,
     typer.Option(

@@ -5,20 +5,23 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import NoReturn
 
 from rich.console import Console
 from rich.text import Text
 
-from heatcli.batch import records, storage
-from heatcli.batch.batch import Batch, Records
+from heatcli.batch import estimating, records, storage
+from heatcli.batch.batch import Batch, Defer, Records
 from heatcli.batch.items import Item
 from heatcli.batch.remote_records import record_file
 from heatcli.batch.runner import Outcome
 from heatcli.batch.sources import Sources
+from heatcli.batch.watching import Arrivals
 from heatcli.batch.work import Made
-from heatcli.cli import telling
+from heatcli.cli import planned, telling
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, count, duration
 from heatcli.errors import ClusterError, Fault, HeatcliError, OutputError
@@ -63,14 +66,54 @@ class Run:
             if many:
                 self._announce(found, len(items))
             begun = time.perf_counter()
-            with self.stoppable(len(items), file):
+            with _Stoppable(self, len(items), goes_on=file is not None):
                 self.explain(items, file, many=many)
         if many:
             self.conclude(len(items), time.perf_counter() - begun)
         telling.failures(self.failures, self.errors, total=self.batch.failed)
         return 1 if self.batch.failed else 0
 
-    def explain(self, items: Sequence[Item], file: Records | None, *, many: bool = True) -> None:
+    def estimate(self, found: Sources, *, resume: bool) -> int:
+        """Print what explaining all items will take, and return the exit code; nothing is written."""
+        batch, items = self.batch, found.items
+        if (place := batch.job.plan.records) is not None and resume:
+            items = batch.unfinished(items, place)
+        with self._bar(estimating.steps(batch, items), "Measuring") as moved:
+            estimate = estimating.estimate(batch, items, inputs=len(found.items), advance=lambda: moved(0))
+        if self.json:
+            emit(records.json_text(estimate.record(), indent=2))
+        else:
+            for heading, text in planned.rows(estimate, batch, batch.workers.name):
+                emit(f"{heading:<9}{text}")
+        return 0
+
+    def watch(self, look: Callable[[], Sources], *, resume: bool, every: float) -> NoReturn:
+        """Explain what is there and what arrives, looking every so many seconds, until an interrupt ends it."""
+        plan = self.batch.job.plan
+        if plan.records is None:
+            raise ValueError("a folder that is watched has records")
+        with record_file(plan.records) as file, _Stoppable(self, None, goes_on=True):
+            first = look()
+            telling.left_out(first, self.console)
+            left = {item.name for item in self.batch.remaining(first.items, file, resume=resume)}
+            arrivals = Arrivals(plan)
+            recorded = arrivals.pass_over(item for item in first.items if item.name not in left)
+            self._announce(first, len(left))
+            self.console.print("Watching for pictures; Ctrl-C ends it.")
+            while True:
+                items = arrivals.look(look().items)
+                again = recorded.intersection(item.name for item in items)
+                if again:
+                    file.keep(partial(_of_others, again))
+                self.explain(items, file, defer=arrivals.defer)
+                recorded.update(item.name for item in items if arrivals.has_taken(item))
+                telling.failures(self.failures, self.errors)
+                self.failures.clear()
+                time.sleep(every)
+
+    def explain(
+        self, items: Sequence[Item], file: Records | None, *, many: bool = True, defer: Defer | None = None
+    ) -> None:
         """Explain ``items`` and print what comes of each; a progress bar says how far it is."""
         batch = self.batch
         if batch.unsettled and items:
@@ -80,16 +123,12 @@ class Run:
         alone = len(items) == 1 and batch.workers.here
         with self._bar(batch.ready.steps if alone else len(items)) as moved:
             step = (lambda: moved(0)) if alone else None
-            for outcome in batch.run(items, file, step=step):
+            for outcome in batch.run(items, file, step=step, defer=defer):
                 self._take(outcome, many=many)
                 if not alone:
                     moved(batch.failed)
                 if outcome.error is not None and self.fail_fast:
                     break
-
-    def stoppable(self, total: int, file: Records | None) -> AbstractContextManager[None]:
-        """Say at an interrupt, or when nothing more can be done or written, how far it went and how to go on."""
-        return _Stoppable(self, total, goes_on=file is not None)
 
     def conclude(self, total: int, seconds: float) -> None:
         """Print the summary of a batch."""
@@ -201,13 +240,20 @@ class Run:
         self.console.print(Text.from_ansi(preview(entry.shown, width)), no_wrap=True, crop=False)
 
 
+def _of_others(names: Container[str], entry: records.Record) -> bool:
+    return entry.get("input") not in names
+
+
 class _Stoppable(AbstractContextManager[None]):
-    def __init__(self, run: Run, total: int, *, goes_on: bool) -> None:
+    """Says where a run ends before its end; there are ``total`` inputs, None where more may come."""
+
+    def __init__(self, run: Run, total: int | None, *, goes_on: bool) -> None:
         self.run, self.total, self.goes_on = run, total, goes_on
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         run = self.run
-        so_far = f"{run.batch.done:,} of {count(self.total, 'input')} done"
+        done = f"{run.batch.done:,}"
+        so_far = f"{done} done" if self.total is None else f"{done} of {count(self.total, 'input')} done"
         if isinstance(error, KeyboardInterrupt):
             again = "; the same command goes on from there" if self.goes_on else ""
             run.errors.print(f"Interrupted: {so_far}{again}.")

@@ -89,6 +89,15 @@ def duration(seconds: float) -> str:
     return " ".join(part for place, part in enumerate(parts) if place == 0 or not part.startswith("0 "))
 
 
+def size(amount: float) -> str:
+    """Return an amount of bytes in its unit, such as ``143 GB``."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if amount < 999.5 or unit == "TB":
+            break
+        amount /= 1000
+    return f"{amount:.3g} {unit}"
+
+
 def count(number: int, one: str, many: str | None = None) -> str:
     """Return ``1 picture`` or ``2 pictures``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -268,7 +268,7 @@ class TestFolder:
         (["photos/a.png", "--target", "top-x"], 2, "top-3"),
         (["huge.npy"], 1, "at most 1,024 MiB are read"),
         (["objects.npy"], 1, "holds Python objects; save an array of numbers"),
-        ([], 2, "INPUTS"),
+        ([], 2, "nothing to explain"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
