@@ -18,7 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = "HEATCLI_MACHINES"
-LONG = 60.0
+LONG = 30.0
 """Seconds in which everything happens that happens at all."""
 
 

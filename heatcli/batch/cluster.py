@@ -118,7 +118,7 @@ class Cluster(Workers):
         if (problem := self._problem()) is not None:
             raise ClusterError(problem)
         try:
-            if not _within(PATIENCE, self._client.who_has, [self._sent]).get(self._sent.key):
+            if not self._is_there():
                 self._send()
         except Exception as error:  # distributed raises what its transports raise
             raise ClusterError(f"{self}: the workers do not take the network ({_reason(error)})") from error
@@ -181,7 +181,7 @@ class Cluster(Workers):
         return next(filter(None, (self._compared(place, theirs) for place, theirs in found.items())), None)
 
     def _compared(self, place: str, theirs: dict[str, str] | BaseException) -> str | None:
-        if isinstance(theirs, ImportError):
+        if isinstance(theirs, ImportError) or "ModuleNotFoundError" in str(theirs):
             return f"{self}: the worker {place} has no heatcli ({_reason(theirs)}); install it there"
         if isinstance(theirs, BaseException):
             return f"{self}: the worker {place} does not answer ({_reason(theirs)})"
@@ -197,6 +197,15 @@ class Cluster(Workers):
         self._sent = _within(
             10 * PATIENCE, self._client.scatter, self._content, broadcast=True, hash=False, timeout=PATIENCE
         )
+
+    def _is_there(self) -> bool:
+        """Whether a worker has the network as it was sent."""
+        if self._sent.status != "finished":
+            return False
+        try:
+            return bool(_within(PATIENCE, self._client.who_has, [self._sent]).get(self._sent.key))
+        except CancelledError:  # the scheduler has forgotten it
+            return False
 
     def _threads(self) -> int:
         return sum(_within(PATIENCE, self._client.nthreads).values())
