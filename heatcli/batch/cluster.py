@@ -137,7 +137,8 @@ class Cluster(Workers):
 
     def _connected(self) -> Any:
         try:
-            return self._distributed.Client(self._address, timeout=PATIENCE, set_as_default=False)
+            # its own timeout does not count where somebody listens and says nothing
+            return _within(PATIENCE, self._distributed.Client, self._address, timeout=PATIENCE, set_as_default=False)
         except Exception as error:  # see above
             raise UsageError(f"{self}: no Dask scheduler answers there ({_reason(error)})") from error
 
