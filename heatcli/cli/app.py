@@ -43,6 +43,12 @@ COMMANDS = {
         "heatcli compare cat.jpg dog.jpg -m googlenet.onnx --methods sensitivity,deep-taylor -o grid.png\n\n"
         "heatcli compare cat.jpg -m googlenet.onnx --methods deep-taylor,occlusion --zoom auto",
     ),
+    "report": Entry(
+        "heatcli.cli.report",
+        "report",
+        "Write a page to look at what was explained: search, sort, compare.",
+        "Examples:\n\nheatcli report maps/\n\nheatcli report maps/ -o page.html --thumbnails 256 --parquet",
+    ),
     "evaluate": Entry(
         "heatcli.cli.evaluate",
         "evaluate",

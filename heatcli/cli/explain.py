@@ -23,6 +23,7 @@ from heatcli.batch.workers import Processes, Workers, threads
 from heatcli.cli import options, unsupported, values
 from heatcli.cli.abreast import abreast
 from heatcli.cli.fetching import offer
+from heatcli.cli.report import page_at
 from heatcli.cli.running import Run
 from heatcli.errors import UnsupportedModel, UsageError
 
@@ -83,6 +84,7 @@ def explain(
     save: options.Save = None,
     layers: options.Layers = False,
     json: options.Json = False,
+    report: options.Report = None,
     resume: options.Resume = True,
     plan_: options.PlanOption = False,
     engine: options.EngineOption = options.Engine.NUMPY,
@@ -163,6 +165,9 @@ def explain(
     asked |= {"save": sorted(saved), "layers": layers}
 
     kept = plan.records is not None
+    page = None if report is None else page_at(report)
+    if page is not None and (not kept or watch or plan_):
+        raise UsageError("--report goes with folders and many pictures, and not with --watch or --plan")
     offer(model)
     with _workers(workers, jobs, cluster, items=len(found.items), kept=kept) as (crew, threads):
         job = Job(
@@ -196,7 +201,12 @@ def explain(
         )
         if plan_:
             return run.estimate(found, resume=resume)
-        return run.watch(look, resume=resume, every=interval) if watch else run.over(found, resume=resume)
+        if watch:
+            run.watch(look, resume=resume, every=interval)
+        code = run.over(found, resume=resume)
+    if page is not None:
+        run.report(found, page)
+    return code
 
 
 def _watchable(inputs: Sequence[str], every: str | None, *, watch: bool, listed: bool) -> float:

@@ -450,6 +450,15 @@ Every = Annotated[
     str | None,
     typer.Option(metavar="SECONDS", help="With --watch: time between two looks. Default: 2.", rich_help_panel=INPUTS),
 ]
+Report = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        metavar="FILE.html",
+        help="Write a page to look at all heatmaps when they are done, as `heatcli report` does.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Resume = Annotated[
     bool,
     typer.Option(
