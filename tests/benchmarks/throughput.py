@@ -93,8 +93,9 @@ def run(arguments: list[str], cores: set[int]) -> tuple[float, float, float]:
         largest = max([largest, *map(peak, children(process.pid))])
         time.sleep(0.05)
     seconds = time.perf_counter() - begun
+    said = process.communicate()[1]
     if process.returncode:
-        raise SystemExit(process.stderr.read().decode() if process.stderr else "the command failed")
+        raise SystemExit(said.decode())
     return seconds, own, largest
 
 
