@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,20 @@ def test_archives_are_read_by_the_workers(heatcli: Callable[..., Done], two: Mac
     check_same("there", "here")
 
 
+def test_urls_are_read_by_the_workers(heatcli: Callable[..., Done], two: Machines):
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed (extra test)")
+    silent = type("Silent", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    with ThreadingHTTPServer(("127.0.0.1", 0), silent) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        urls = [f"http://127.0.0.1:{server.server_port}/photos/{number:02}.png" for number in (*range(9), 99)]
+        common = ("explain", *urls, "-m", "net.onnx")
+        there = heatcli(*common, "-o", "there", "--cluster", two.address)
+        assert (there.code, heatcli(*common, "-o", "here", "--workers", "threads").code) == (1, 1)
+        server.shutdown()
+    check_same("there", "here")
+    assert [entry["error"] is None for entry in records("there")] == [True] * 9 + [False]
+
+
 def test_one_picture_goes_to_stdout(heatcli: Callable[..., Done], two: Machines, capfdbinary: Any):
     common = ["explain", "photos/00.png", "-m", "net.onnx", "-q", "-o", "-"]
     assert main([*common, "--cluster", two.address]) == 0
@@ -348,13 +363,15 @@ def test_without_workers_or_scheduler_it_ends_and_goes_on_later(
     check_whole("maps", names())
 
 
-def test_a_deadly_picture_costs_that_picture(heatcli: Callable[..., Done], own: Machines):
+def test_deadly_pictures_cost_those_pictures(heatcli: Callable[..., Done], own: Machines):
     for _ in range(2):
         own.work("--nanny")
-    picture("photos/03-deadly.png")
+    deadly = ("photos/03-deadly.png", "photos/06-deadly.png")
+    for name in deadly:
+        picture(name)
     done = heatcli("explain", "photos", "-m", "net.onnx", "-o", "maps", "--cluster", own.address)
     assert done.code == 1
-    check_whole("maps", names(), failed=("photos/03-deadly.png",))
+    check_whole("maps", names(), failed=deadly)
     assert "03-deadly.png: the worker process died with it, and with nothing else" in done.err
 
 
