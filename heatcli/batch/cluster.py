@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from functools import cache, partial
@@ -35,9 +35,11 @@ LEAVING = 1.0
 LOOK = 10.0
 """Seconds between two looks at how many workers there are."""
 MOST = 8
-"""So many items a worker gets at once, where there are enough to share out."""
+"""So many items a worker gets at once at most."""
+SPAN = 2.0
+"""So many seconds of work it gets at once: enough for the way there not to count, little to do again when it dies."""
 SHARES = 4
-"""So many chunks each worker gets at least, so that none is left alone with much at the end."""
+"""So many chunks each worker gets at least where there are as many items: none is left with much at the end."""
 ADDRESS = re.compile(r"(?:(?P<scheme>tcp|tls|ws|wss)://)?(?P<host>\[[^\]\s]+\]|[^\s:/@\[\]]+):(?P<port>\d{1,5})/?")
 LOST = ("KilledWorker", "FutureCancelledError", "FuturesCancelledError", "FutureLostError")
 """What distributed calls work that is gone: with its worker again and again, with what was sent to it, with all."""
@@ -75,7 +77,7 @@ class Cluster(Workers):
             self._leave()
             raise
         self._looked = time.monotonic()
-        self.chunk = MOST if items is None else max(1, min(MOST, items // (SHARES * self.count)))
+        self._most = MOST if items is None else max(1, min(MOST, items // (SHARES * self.count)))
 
     def __str__(self) -> str:
         """Name it as it was asked for."""
@@ -94,14 +96,19 @@ class Cluster(Workers):
         """Hand in ``fn(*args)``."""
         self._look()
         future: Future[ResultT] = Future()
-        theirs = self._client.submit(_with_network, self._key, versions(), self._sent, fn, *args, pure=False)
-        self._under_way[future] = theirs
-        theirs.add_done_callback(partial(self._done, future))
+        try:
+            theirs = self._client.submit(_with_network, self._key, versions(), self._sent, fn, *args, pure=False)
+            self._under_way[future] = theirs
+            theirs.add_done_callback(partial(self._done, future))
+        except Exception as error:  # distributed raises what its transports raise
+            self._under_way.pop(future, None)
+            raise Unreachable from error
         return future
 
     def is_lost(self, error: BaseException) -> bool:
-        """Whether workers died again and again with this work, or what was sent to them is gone with them."""
-        return isinstance(error, CancelledError | OtherVersions) or type(error).__name__ in LOST
+        """Whether workers died again and again with this work, what was sent to them is gone, or the way to them is."""
+        lost = CancelledError | OSError | OtherVersions | Unreachable
+        return isinstance(error, lost) or type(error).__name__ in LOST
 
     def renew(self) -> None:
         """Wait for what is under way, so that what comes next is alone, and send the network again if it is lost.
@@ -120,7 +127,7 @@ class Cluster(Workers):
         try:
             if not self._is_there():
                 self._send()
-        except Exception as error:  # distributed raises what its transports raise
+        except Exception as error:  # see above
             raise ClusterError(f"{self}: the workers do not take the network ({_reason(error)})") from error
 
     def __exit__(
@@ -150,10 +157,11 @@ class Cluster(Workers):
         """Hand over what became of work on the cluster."""
         if future.set_running_or_notify_cancel():
             try:
-                result = theirs.result()
+                result, seconds, count = theirs.result()
             except BaseException as error:  # whatever it is belongs to the work
                 future.set_exception(error)
             else:
+                self.chunk = max(1, min(self._most, int(SPAN * count / max(seconds, 1e-3))))
                 future.set_result(result)
         self._under_way.pop(future, None)
 
@@ -182,9 +190,9 @@ class Cluster(Workers):
         return next(filter(None, (self._compared(place, theirs) for place, theirs in found.items())), None)
 
     def _compared(self, place: str, theirs: dict[str, str] | BaseException) -> str | None:
-        if isinstance(theirs, ImportError) or "ModuleNotFoundError" in str(theirs):
-            return f"{self}: the worker {place} has no heatcli ({_reason(theirs)}); install it there"
         if isinstance(theirs, BaseException):
+            if isinstance(theirs, ImportError) or "ModuleNotFoundError" in str(theirs):
+                return f"{self}: the worker {place} has no heatcli ({_reason(theirs)}); install it there"
             return f"{self}: the worker {place} does not answer ({_reason(theirs)})"
         for name, version in versions().items():
             if name != "python" and theirs.get(name) != version:
@@ -223,10 +231,22 @@ class OtherVersions(Exception):
     """A worker that came later has other versions."""
 
 
+class Unreachable(Exception):
+    """Work cannot be handed in."""
+
+
 def _with_network(
-    key: str, sender: dict[str, str], content: bytes, fn: Callable[..., ResultT], /, *args: Any
-) -> ResultT:
-    """Do ``fn(*args)`` on a machine of the cluster, with the network as it was sent."""
+    key: str,
+    sender: dict[str, str],
+    content: bytes,
+    fn: Callable[[Any, Sequence[Any]], ResultT],
+    work: Any,
+    items: Sequence[Any],
+) -> tuple[ResultT, float, int]:
+    """Do ``fn(work, items)`` on a machine of the cluster, with the network as it was sent.
+
+    Return its result, the seconds it took and the number of items.
+    """
     own = _versions()
     if {**own, "python": ""} != {**sender, "python": ""}:
         raise OtherVersions
@@ -241,7 +261,8 @@ def _with_network(
             raise HeatcliError("the run was interrupted")
         return explainer
 
-    return worker.with_explainer(wanted, fn, *args)
+    begun = time.perf_counter()
+    return worker.with_explainer(wanted, fn, work, items), time.perf_counter() - begun, len(items)
 
 
 @cache

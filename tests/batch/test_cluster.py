@@ -262,20 +262,21 @@ def waits(own: Machines) -> int:
 
 
 def test_only_so_much_is_under_way(heatcli: Callable[..., Done], two: Machines, monkeypatch: pytest.MonkeyPatch):
-    most, submit = [], cluster.Cluster.submit
+    most, taken, submit = [], [], cluster.Cluster.submit
 
     def counted(self: Any, *arguments: Any) -> Any:
         future = submit(self, *arguments)
         most.append(sum(not other.done() for other in self._under_way))
-        assert len(arguments[2]) <= cluster.MOST
+        taken.append(len(arguments[2]))
         return future
 
     monkeypatch.setattr(cluster.Cluster, "submit", counted)
-    monkeypatch.setattr(cluster, "MOST", 2)
+    monkeypatch.setattr(cluster, "SPAN", 1000.0)
     done = heatcli("explain", "photos", "-m", "net.onnx", "-o", "maps", "--cluster", two.address)
     assert done.code == 0
-    assert len(most) == PICTURES // 2
-    assert max(most) <= 2 * 2
+    assert sum(taken) == PICTURES
+    assert (taken[0], max(taken)) == (1, PICTURES // (2 * cluster.SHARES))
+    assert max(most) == 2 * 2
 
 
 def test_a_worker_that_joins_gets_work(heatcli: Callable[..., Done], own: Machines, monkeypatch: pytest.MonkeyPatch):
@@ -418,7 +419,7 @@ def test_other_versions_that_join_are_refused(
     def join() -> None:
         until(lambda: waits(own), "one waits")
         own.work(HEATCLI_MACHINES_WRONG="onnxruntime")
-        own.go()
+        own.kill(own.workers[0])
 
     joining = threading.Thread(target=join)
     joining.start()
