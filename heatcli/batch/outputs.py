@@ -102,8 +102,14 @@ def check(plan: Plan, items: Sequence[Item]) -> None:
     if plan.to_stdout:
         return
 
+    folders: dict[str, None] = {}
+
     def places() -> Iterator[str]:
-        return (os.path.normcase(plan.heatmap(item)) for item in items if not item.problem)
+        for item in items:
+            if not item.problem:
+                place = plan.heatmap(item)
+                folders[storage.parent(place)] = None
+                yield os.path.normcase(place)
 
     for place in repeated(places):
         one, other, *_ = (i for i in items if not i.problem and os.path.normcase(plan.heatmap(i)) == place)
@@ -120,7 +126,7 @@ def check(plan: Plan, items: Sequence[Item]) -> None:
     if storage.is_remote(place):
         remote.check_writable(place)
         return
-    for folder in dict.fromkeys(storage.parent(plan.heatmap(item)) for item in items if not item.problem):
+    for folder in folders:
         check_writable(folder)
     if plan.records is not None:
         check_writable(storage.parent(plan.records))

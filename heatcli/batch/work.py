@@ -68,7 +68,9 @@ class Work:
                 **job.settings,
             )
         except PictureError as error:
-            if isinstance(picture, bytes) or not str(error).startswith(f"{picture}:"):
+            if isinstance(picture, bytes):
+                raise PictureError(f"{item.called}: {str(error).removeprefix('the picture: ')}") from error
+            if not str(error).startswith(f"{picture}:"):
                 raise
             # a worker that stands elsewhere knows the file by another path than was typed
             raise PictureError(item.name + str(error).removeprefix(str(picture))) from error

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import sys
 import threading
 import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from heatcli.errors import Fault, HeatcliError
 
@@ -25,10 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     message on stderr; the traceback is shown with ``--debug``.
     """
     own = arguments is None
+    if own and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     debug = "--debug" in arguments
     if sys.stderr is None:  # closed by whoever started us; messages have nowhere to go
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the process ends
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - open until the process ends
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # names of files need not be text, and the terminal may not know every sign
             stream.reconfigure(errors="backslashreplace")
@@ -61,6 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # a fault of heatcli itself
         return _fault(*_told(error), debug=debug)
     return code
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End as after Ctrl-C when ``timeout``, ``kill`` or a shutdown asks for it; ``timeout`` asks twice."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _interrupted(*, alone: bool) -> int:

@@ -172,6 +172,10 @@ def _files(images: Sequence[str]) -> list[Path]:
     for item in items:
         if item.problem:
             raise UsageError(f"{item.name}: {item.problem}")
+        if item.path is None:
+            raise UsageError(
+                f"--images {item.name}: pictures are gone through several times; give files of this machine"
+            )
     pictures = (item.picture() for item in items)
     return [picture for picture in pictures if isinstance(picture, Path)]
 

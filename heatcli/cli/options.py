@@ -418,7 +418,8 @@ Pattern = Annotated[
     typer.Option(
         "--pattern",
         metavar="GLOB",
-        help="Take only files of such names from folders and archives, such as '*.jpg'. Repeatable, or with commas.",
+        help="Take files of such names from folders and archives, such as '*.jpg', instead of all that look like "
+        "pictures; case does not matter. Repeatable, or with commas.",
         rich_help_panel=INPUTS,
     ),
 ]
@@ -427,7 +428,8 @@ ListFile = Annotated[
     typer.Option(
         "--list",
         metavar="FILE",
-        help="Take inputs from a file too, or - for stdin: one a line, or with NUL between as find -print0 writes.",
+        help="Take inputs from a file too, or - for stdin: one a line, or with NUL between as find -print0 writes. "
+        "Heatmaps keep the whole paths that stand there.",
         rich_help_panel=INPUTS,
     ),
 ]
