@@ -32,6 +32,12 @@ def until(happened: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"{what}: did not happen in {LONG:g} s")
 
 
+def listens(port: int) -> bool:
+    """Whether somebody listens at a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 class Machines:
     """One scheduler and its workers, which stand in a folder of their own; ``folder`` holds what they tell."""
 
@@ -58,7 +64,7 @@ class Machines:
     def schedule(self) -> None:
         """Start the scheduler, at the same address again."""
         self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
-        until(self._listens, "the scheduler listens")
+        until(lambda: listens(self.port), "the scheduler listens")
 
     def work(self, *options: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker with one thread, and wait until it is known; it dies for good when it dies."""
@@ -128,10 +134,6 @@ class Machines:
                 stderr=log,
                 start_new_session=True,
             )
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -30,7 +31,7 @@ if sys.platform == "win32":
 from heatcli.batch import cluster
 from heatcli.cli import main
 from tests.cli.conftest import classifier
-from tests.machines import ROOT, Machines, machines, until
+from tests.machines import ROOT, Machines, listens, machines, until
 
 PICTURES = 20
 
@@ -395,6 +396,35 @@ def test_an_interrupt_leaves_the_cluster_to_the_next(heatcli: Callable[..., Done
     assert done.code == 0
     check_whole("maps", names())
     assert seen <= 4  # what was under way did not go on with the rest of its pictures
+
+
+def test_the_readmes_commands_work(place: Path, tmp_path: Path):
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## A cluster\n")[2].partition("\n## ")[0]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    text = section.replace("10.0.0.5", "127.0.0.1").replace("8786", port).replace("--nworkers 8", "--nworkers 2")
+    scheduler, worker, explain = re.findall(r"^```bash\n(.*?)\n```$", text, re.MULTILINE | re.DOTALL)
+    Path("net.onnx").rename("your-classifier.onnx")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    started = []
+    try:
+        for number, command in enumerate((scheduler, worker)):
+            with (tmp_path / f"{number}.log").open("wb") as log:
+                started.append(
+                    subprocess.Popen(
+                        command, shell=True, env=environment, stdout=log, stderr=log, start_new_session=True
+                    )
+                )
+        until(lambda: listens(int(port)), "the scheduler listens")
+        explain = explain.replace("heatcli ", f"{sys.executable} -m heatcli ", 1)
+        done = subprocess.run(explain, shell=True, env=environment, capture_output=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        check_whole("maps", names())
+    finally:
+        for process in reversed(started):
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def test_other_versions_are_refused(heatcli: Callable[..., Done], own: Machines):
