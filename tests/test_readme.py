@@ -56,6 +56,7 @@ def test_options_are_there():
     shown = "".join(map(help_of, ("explain", "report", "compare", "evaluate", "fit")))
     others = {"--help", "--install-completion", "--offline", "--check", "--expect", "--mnist"}  # heatcli itself, models
     others |= {"--pipe", "--recend", "--sshlogin", "--unbuffered"}  # parallel, jq
+    others |= {"--host", "--port", "--nworkers", "--nthreads"}  # dask
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - others
     assert {option for option in named if option not in shown} == set()
 

@@ -150,7 +150,8 @@ class Batch:
         return earlier
 
     def _outcomes(self, items: Iterable[Item], work: Callable[[Item], Any]) -> Iterator[Outcome[Item, Any]]:
-        return runner.run(items, work, self.workers, ahead=2 * self.workers.count, chunk=self.workers.chunk)
+        crew = self.workers  # which may get more, and learn how much to take at once
+        return runner.run(items, work, crew, ahead=lambda: 2 * crew.count, chunk=lambda: crew.chunk)
 
     def _draw_with(self, scale: float | str) -> None:
         self.job = replace(self.job, drawing=replace(self.job.drawing, scale=scale))

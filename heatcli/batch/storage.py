@@ -38,6 +38,11 @@ def absolute(path: str) -> str:
     return os.path.join(os.getcwd(), path)
 
 
+def seen_from(base: str, place: str) -> str:
+    """Return ``place`` as it is seen from the folder ``base``; URLs and absolute paths stay as they are."""
+    return place if is_remote(place) else os.path.join(base, place)
+
+
 def shown(place: str) -> str:
     """Return ``place`` as people and records may see it: without credentials and signatures."""
     return addresses.shown(place) if is_remote(place) else place

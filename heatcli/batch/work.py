@@ -68,9 +68,12 @@ class Work:
                 **job.settings,
             )
         except PictureError as error:
-            if not isinstance(picture, bytes):
+            if isinstance(picture, bytes):
+                raise PictureError(f"{item.called}: {str(error).removeprefix('the picture: ')}") from error
+            if not str(error).startswith(f"{picture}:"):
                 raise
-            raise PictureError(f"{item.called}: {str(error).removeprefix('the picture: ')}") from error
+            # a worker that stands elsewhere knows the file by another path than was typed
+            raise PictureError(item.name + str(error).removeprefix(str(picture))) from error
 
     def make(self, item: Item) -> tuple[Made, ...]:
         """Explain the item, draw and write the heatmap of every class and what else was asked for.
@@ -123,7 +126,7 @@ class Work:
             for place, content in files.items():
                 size += len(content)
                 if not job.dry:
-                    written(place, content)
+                    written(place, content, job.base)
             also = [place for place in files if place != output]
         entry = records.record(
             explanation,
@@ -151,14 +154,14 @@ class Work:
         return stream.getvalue()
 
 
-def written(place: str, content: bytes) -> None:
-    """Write a file whole or not at all.
+def written(place: str, content: bytes, base: str = "") -> None:
+    """Write a file whole or not at all; a relative place is seen from the folder ``base``, if given.
 
     Raises OutputError where the disk is full or the like, so that no other file could be written either, and Unwritable
     where it is this one that cannot.
     """
     try:
-        storage.write(place, content)
+        storage.write(storage.seen_from(base, place), content)
     except OSError as error:
         reason = f"cannot write {storage.shown(place)}: {storage.reason(error)}"
         raise (OutputError if error.errno in NO_PLACE else Unwritable)(reason) from error

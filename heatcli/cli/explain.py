@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from heatcli.batch import outputs, records, sources
+from heatcli.batch import outputs, records, sources, storage
 from heatcli.batch.batch import Batch
 from heatcli.batch.job import Drawing, Job, Loading, settings_hash
 from heatcli.batch.outputs import Plan
@@ -115,6 +115,8 @@ def explain(
     outputs.check(plan, found.items)
     saved = values.choices(save, "--save", ("npy", "npz", "root"))
     _check_stdio(found, plan, saved=bool(saved), json=json)
+    if cluster is not None and any(item.is_stdin for item in found.items):
+        raise UsageError("--cluster: other machines cannot read this stdin; give a file that all of them see")
     if layers and "npz" not in saved:
         raise UsageError("--layers goes with --save npz")
     if layers and engine is options.Engine.COMPILED:
@@ -179,6 +181,7 @@ def explain(
             layers,
             show=show,
             whole=not kept and len(found.items) == 1,
+            base="" if cluster is None else storage.absolute(""),
         )
         try:
             ready = crew.prepare(job)
@@ -235,7 +238,7 @@ def _workers(
             raise UsageError("--cluster brings its own workers; leave out --workers and --jobs")
         from heatcli.batch.cluster import Cluster
 
-        with Cluster(cluster) as crew:
+        with Cluster(cluster, items) as crew:
             yield crew, 1
         return
     count, each = abreast(at_once, items)

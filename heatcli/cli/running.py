@@ -27,7 +27,7 @@ from heatcli.batch.work import Made
 from heatcli.cli import planned, report, telling
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, count, duration
-from heatcli.errors import Fault, HeatcliError, OutputError
+from heatcli.errors import ClusterError, Fault, HeatcliError, OutputError
 
 EVERY = 60.0
 """Seconds between two lines on how far a long run is, where stderr is no terminal."""
@@ -284,7 +284,7 @@ class _Stoppable(AbstractContextManager[None]):
             error.args = (f"Interrupted: {so_far}{again}.",)
             with suppress(OSError):  # the terminal may be gone
                 run.errors.print(*error.args)
-        elif isinstance(error, OutputError):
+        elif isinstance(error, OutputError | ClusterError):
             again = "; when that is mended, the same command goes on from there" if self.goes_on else ""
             run.errors.print(f"Stopped: {so_far}{again}.")
 
