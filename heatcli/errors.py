@@ -5,6 +5,7 @@
     │   └── Unwritable           2   this one file cannot be written; others may
     ├── PictureError             1   this one input cannot be read; others may
     ├── OutputError              1   nothing can be written any more: the disk is full
+    ├── ClusterError             1   the cluster that does the work is gone
     ├── Fault                    1   a fault of heatcli itself, with its traceback
     └── ModelError               3   the model cannot be used at all
         ├── UnreadableModel      3   not an ONNX file, truncated, missing, refused by onnxruntime
@@ -48,6 +49,10 @@ class Unwritable(UsageError):
 
 class OutputError(HeatcliError):
     """Nothing can be written any more, to this file or another: the disk is full, or gone."""
+
+
+class ClusterError(HeatcliError):
+    """The cluster that does the work is gone, or does not do it any more."""
 
 
 class Fault(HeatcliError):

@@ -18,8 +18,9 @@ BELOW = {
     "__main__": {"cli"},
     "cli": {
         *("batch", "comparing", "cores", "describing", "evaluation", "explainer", "explanation", "known", "methods"),
-        *("exporting", "fitting", "network", "pictures", "relevance", "replacing", "targets"),
+        *("exporting", "fitting", "network", "pictures", "relevance", "replacing", "reporting", "targets"),
     },
+    "reporting": {"batch", "cores", "pictures", "replacing"},
     "evaluation": {
         *("batch", "choosing", "explainer", "inputs", "methods", "network", "pictures", "relevance", "replacing"),
         *("targets",),
@@ -79,6 +80,7 @@ KNOWN_TO = {
     "rich": ("heatcli.cli",),
     "distributed": ("heatcli.batch.cluster",),
     "matplotlib": ("heatcli.evaluation.figures",),
+    "pyarrow": ("heatcli.reporting.tables",),
     "fsspec": ("heatcli.batch.remote",),
     "aiohttp": ("heatcli.batch.remote",),
 }
@@ -152,10 +154,9 @@ def test_a_package_is_known_to_its_own_room_only(package: str):
 
 def test_nothing_is_imported_but_the_declared_packages():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    optional = project["optional-dependencies"]
-    declared = {
-        requirement.split(">")[0] for requirement in (*project["dependencies"], *optional["plots"], *optional["cloud"])
-    }
+    extras = project["optional-dependencies"]
+    requirements = (*project["dependencies"], *extras["plots"], *extras["cloud"], *extras["table"])
+    declared = {requirement.split(">")[0] for requirement in requirements}
     imported = {name.split(".")[0] for module in modules() for name in imports(module)}
     foreign = imported - set(sys.stdlib_module_names) - {"heatcli"}
     assert {DISTRIBUTIONS.get(name, name) for name in foreign} <= declared

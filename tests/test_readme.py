@@ -52,20 +52,22 @@ def help_of(command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("command", ["explain", "inspect", "compare", "evaluate", "fit"])
+@pytest.mark.parametrize("command", ["explain", "inspect", "report", "compare", "evaluate", "fit"])
 def test_commands(command: str):
     assert f"heatcli {command} " in README
-    assert "--model" in help_of(command) or command in ("inspect", "fit")
+    assert "--model" in help_of(command) or command in ("inspect", "report", "fit")
 
 
 def test_options_are_there():
-    shown = "".join(map(help_of, ("explain", "compare", "evaluate", "fit")))
+    shown = "".join(map(help_of, ("explain", "report", "compare", "evaluate", "fit")))
     others = {"--help", "--install-completion", "--offline", "--check", "--expect", "--mnist"}  # heatcli itself, models
+    others |= {"--pipe", "--recend", "--sshlogin", "--unbuffered"}  # parallel, jq
+    others |= {"--host", "--port", "--nworkers", "--nthreads"}  # dask
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - others
     assert {option for option in named if option not in shown} == set()
 
 
-@pytest.mark.parametrize("command", ["compare", "evaluate", "fit"])
+@pytest.mark.parametrize("command", ["report", "compare", "evaluate", "fit"])
 def test_options_of_other_commands_are_in_the_readme(command: str):
     """Those that they share with explain stand in the table of explain, those about strangers in their section."""
     own = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", help_of(command))) - set(
@@ -124,7 +126,7 @@ def test_every_shell_line(newcomer: Path):
         done = subprocess.run(after, shell=True, cwd=newcomer, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, f"{after}\n{done.stderr}"
     written = {str(path.relative_to(newcomer)) for path in set(newcomer.rglob("*")) - before}
-    assert {"two_frogs.heatmap.png", "cat.heatmap.png", "maps/records.jsonl", "cat.png"} <= written
+    assert {"two_frogs.heatmap.png", "cat.heatmap.png", "maps/records.jsonl", "maps/report.html", "cat.png"} <= written
 
 
 def test_the_compiled_explainer_in_plain_onnxruntime(newcomer: Path):

@@ -21,9 +21,12 @@ sys.exit(code)
 """
 
 
+COMMANDS = ("explain", "inspect", "compare", "evaluate", "report")
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], *([command, "--help"] for command in ("explain", "inspect", "compare", "evaluate"))],
+    [["--help"], ["--version"], *([command, "--help"] for command in COMMANDS)],
     ids=" ".join,
 )
 def test_imports_nothing_heavy(arguments: list[str]):

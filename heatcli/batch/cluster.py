@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import CancelledError, Executor, Future
+import hashlib
+import logging
+import re
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future, wait
+from contextlib import suppress
+from functools import cache, partial
 from importlib import import_module
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from heatcli.batch import worker
 from heatcli.batch.job import Job, Ready
 from heatcli.batch.versions import versions
-from heatcli.batch.workers import Workers
-from heatcli.errors import HeatcliError, UsageError
+from heatcli.batch.workers import AtOnce, Workers
+from heatcli.errors import ClusterError, HeatcliError, UsageError
+
+if TYPE_CHECKING:
+    from heatcli.explainer import Explainer
 
 ResultT = TypeVar("ResultT")
 
-PATIENCE = 30
+PATIENCE = 20.0
 """Seconds in which the scheduler must answer, and have at least one worker."""
+LEAVING = 1.0
+"""Seconds that saying goodbye may take."""
+LOOK = 10.0
+"""Seconds between two looks at how many workers there are."""
+MOST = 8
+"""So many items a worker gets at once at most."""
+SPAN = 2.0
+"""So many seconds of work it gets at once: enough for the way there not to count, little to do again when it dies."""
+SHARES = 4
+"""So many chunks each worker gets at least where there are as many items: none is left with much at the end."""
+ADDRESS = re.compile(r"(?:(?P<scheme>tcp|tls|ws|wss)://)?(?P<host>\[[^\]\s]+\]|[^\s:/@\[\]]+):(?P<port>\d{1,5})/?")
+LOST = ("KilledWorker", "FutureCancelledError", "FuturesCancelledError", "FutureLostError")
+"""What distributed calls work that is gone: with its worker again and again, with what was sent to it, with all."""
 
 
 class Cluster(Workers):
@@ -25,89 +50,267 @@ class Cluster(Workers):
 
     here = False
     name = "cluster"
-    chunk = 8
 
-    def __init__(self, address: str) -> None:
-        """Connect; raises UsageError where there is nobody, no worker, or another version of heatcli."""
+    def __init__(self, address: str, items: int | None = None) -> None:
+        """Connect; raises UsageError where there is nobody, no worker, or another version of heatcli.
+
+        So many ``items`` are to be shared out.
+        """
+        self._address = _checked(address)
         try:
-            distributed: Any = import_module("distributed")
+            self._distributed: Any = import_module("distributed")
         except ImportError:
             raise UsageError("--cluster needs Dask: python -m pip install 'heatcli[cluster]'") from None
-        self._address, self._content = address, b""
+        _quiet()
+        _reach(self._address)
+        self._key, self._content = "", b""
         self._sent: Any = None
+        self._under_way: dict[Future[Any], Any] = {}
+        self._client = self._connected()
         try:
-            self._client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
-        except Exception as error:  # distributed raises what its transports raise
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise UsageError(f"--cluster {address}: no scheduler answers there ({reason})") from error
-        try:
-            self._client.wait_for_workers(1, timeout=PATIENCE)
-            _compare(self._client.run(_versions), address)
-            count = sum(self._client.nthreads().values())
-        except HeatcliError:
-            self._client.close()
+            if not self._waited_for_worker():
+                raise UsageError(f"{self}: the scheduler has no worker; start some with: dask worker {self._address}")
+            if (problem := self._problem()) is not None:
+                raise UsageError(problem)
+            super().__init__(AtOnce, self._threads())
+        except BaseException:
+            self._leave()
             raise
-        except Exception as error:  # see above
-            self._client.close()
-            raise UsageError(
-                f"--cluster {address}: the scheduler has no worker; start some with: dask worker {address}"
-            ) from error
-        super().__init__(self._executor_of_client, count)
+        self._looked = time.monotonic()
+        self._most = MOST if items is None else max(1, min(MOST, items // (SHARES * self.count)))
+
+    def __str__(self) -> str:
+        """Name it as it was asked for."""
+        return f"--cluster {self._address}"
 
     def prepare(self, job: Job) -> Ready:
         """Load the model here and send what was made of it to the workers, so that they need no file of it."""
         ready = super().prepare(job)
         self._content = worker.send(job.loading)
-        self._sent = self._client.scatter(self._content, broadcast=True, hash=True)
+        worker.forget()
+        self._key = hashlib.sha256(self._content).hexdigest()
+        self._send()
         return ready
 
     def submit(self, fn: Callable[..., ResultT], /, *args: Any) -> Future[ResultT]:
         """Hand in ``fn(*args)``."""
-        return super().submit(_with_network, self._sent, fn, *args)
+        self._look()
+        future: Future[ResultT] = Future()
+        try:
+            theirs = self._client.submit(_with_network, self._key, versions(), self._sent, fn, *args, pure=False)
+            self._under_way[future] = theirs
+            theirs.add_done_callback(partial(self._done, future))
+        except Exception as error:  # distributed raises what its transports raise
+            self._under_way.pop(future, None)
+            raise Unreachable from error
+        return future
 
     def is_lost(self, error: BaseException) -> bool:
-        """Whether workers died again and again with this work, or what was sent to them is gone with them."""
-        return isinstance(error, CancelledError) or type(error).__name__ in ("KilledWorker", "FutureCancelledError")
+        """Whether workers died again and again with this work, what was sent to them is gone, or the way to them is."""
+        lost = CancelledError | OSError | OtherVersions | Unreachable
+        return isinstance(error, lost) or type(error).__name__ in LOST
 
     def renew(self) -> None:
-        """Send the network again, to the workers that are left or new; raises HeatcliError where there are none."""
+        """Wait for what is under way, so that what comes next is alone, and send the network again if it is lost.
+
+        Raises ClusterError where there is no scheduler or no worker any more.
+        """
+        while True:
+            waiting = [future for future in self._under_way if not future.done()]
+            done = wait(waiting, timeout=1.0)
+            if not self._waited_for_worker():
+                raise ClusterError(f"{self}: the scheduler or its workers are gone")
+            if not done.not_done:
+                break
+        if (problem := self._problem()) is not None:
+            raise ClusterError(problem)
         try:
-            self._client.wait_for_workers(1, timeout=PATIENCE)
-            self._sent = self._client.scatter(self._content, broadcast=True, hash=False)
+            if not self._is_there():
+                self._send()
         except Exception as error:  # see above
-            raise HeatcliError(
-                f"--cluster {self._address}: the cluster is gone; the same command goes on from there"
-            ) from error
+            raise ClusterError(f"{self}: the workers do not take the network ({_reason(error)})") from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Cancel what is under way, and leave the cluster as it was."""
-        super().__exit__(kind, error, trace)
-        self._client.close()
+        worker.forget()
+        with suppress(Exception):
+            if self._under_way:
+                self._client.cancel(list(self._under_way.values()))
+            elif kind is None:
+                _within(LEAVING, self._client.run, worker.forget, on_error="ignore")
+        self._leave()
 
-    def _executor_of_client(self) -> Executor:
-        executor: Executor = self._client.get_executor(pure=False)
-        return executor
+    def _connected(self) -> Any:
+        try:
+            # its own timeout does not count where somebody listens and says nothing
+            return _within(PATIENCE, self._distributed.Client, self._address, timeout=PATIENCE, set_as_default=False)
+        except Exception as error:  # see above
+            raise UsageError(f"{self}: no Dask scheduler answers there ({_reason(error)})") from error
+
+    def _leave(self) -> None:
+        with suppress(Exception):
+            self._client.close(timeout=LEAVING)
+
+    def _done(self, future: Future[Any], theirs: Any) -> None:
+        """Hand over what became of work on the cluster."""
+        if future.set_running_or_notify_cancel():
+            try:
+                result, seconds, count = theirs.result()
+            except BaseException as error:  # whatever it is belongs to the work
+                future.set_exception(error)
+            else:
+                self.chunk = max(1, min(self._most, int(SPAN * count / max(seconds, 1e-3))))
+                future.set_result(result)
+        self._under_way.pop(future, None)
+
+    def _waited_for_worker(self) -> bool:
+        """Wait until there is a worker, for ``PATIENCE`` seconds, in which the scheduler may be started anew."""
+        until = time.monotonic() + PATIENCE
+        while (left := until - time.monotonic()) > 0:
+            try:
+                if self._client.status == "closed":
+                    self._client = self._connected()
+                if self._client.status == "running":
+                    _within(left, self._client.wait_for_workers, 1, timeout=left)
+                    return True
+            except Exception as error:  # see above
+                if isinstance(error, TimeoutError):
+                    return False
+            time.sleep(0.2)
+        return False
+
+    def _problem(self) -> str | None:
+        """Return why a worker cannot be among those of this run: it has no heatcli, or another version."""
+        try:
+            found = _within(PATIENCE, self._client.run, _versions, on_error="return")
+        except Exception as error:  # see above
+            found = {"": error}
+        return next(filter(None, (self._compared(place, theirs) for place, theirs in found.items())), None)
+
+    def _compared(self, place: str, theirs: dict[str, str] | BaseException) -> str | None:
+        if isinstance(theirs, BaseException):
+            if isinstance(theirs, ImportError) or "ModuleNotFoundError" in str(theirs):
+                return f"{self}: the worker {place} has no heatcli ({_reason(theirs)}); install it there"
+            return f"{self}: the worker {place} does not answer ({_reason(theirs)})"
+        for name, version in versions().items():
+            if name != "python" and theirs.get(name) != version:
+                return (
+                    f"{self}: the worker {place} has {name} {theirs.get(name)}, this machine {version}; "
+                    "heatmaps could differ: install the same there"
+                )
+        return None
+
+    def _send(self) -> None:
+        self._sent = _within(
+            10 * PATIENCE, self._client.scatter, self._content, broadcast=True, hash=False, timeout=PATIENCE
+        )
+
+    def _is_there(self) -> bool:
+        """Whether a worker has the network as it was sent."""
+        if self._sent.status != "finished":
+            return False
+        try:
+            return bool(_within(PATIENCE, self._client.who_has, [self._sent]).get(self._sent.key))
+        except CancelledError:  # the scheduler has forgotten it
+            return False
+
+    def _threads(self) -> int:
+        return sum(_within(PATIENCE, self._client.nthreads).values())
+
+    def _look(self) -> None:
+        """Count the workers now and then: more may have come."""
+        if time.monotonic() - self._looked > LOOK:
+            with suppress(Exception):
+                self.count = max(1, self._threads())
+            self._looked = time.monotonic()
 
 
-def _with_network(content: bytes, fn: Callable[..., ResultT], /, *args: Any) -> ResultT:
-    """Do ``fn(*args)`` on a machine of the cluster, with the network as it was sent."""
-    worker.receive(content)
-    return fn(*args)
+class OtherVersions(Exception):
+    """A worker that came later has other versions."""
 
 
+class Unreachable(Exception):
+    """Work cannot be handed in."""
+
+
+def _with_network(
+    key: str,
+    sender: dict[str, str],
+    content: bytes,
+    fn: Callable[[Any, Sequence[Any]], ResultT],
+    work: Any,
+    items: Sequence[Any],
+) -> tuple[ResultT, float, int]:
+    """Do ``fn(work, items)`` on a machine of the cluster, with the network as it was sent.
+
+    Return its result, the seconds it took and the number of items.
+    """
+    own = _versions()
+    if {**own, "python": ""} != {**sender, "python": ""}:
+        raise OtherVersions
+    explainer = worker.received(key, content)
+    here: Any = import_module("distributed").get_worker()
+    task = here.get_current_task()
+
+    def wanted() -> Explainer:
+        """Return the explainer, unless nobody waits for the rest of this work any more."""
+        known = here.state.tasks.get(task)
+        if known is None or known.state == "cancelled":
+            raise HeatcliError("the run was interrupted")
+        return explainer
+
+    begun = time.perf_counter()
+    return worker.with_explainer(wanted, fn, work, items), time.perf_counter() - begun, len(items)
+
+
+@cache
 def _versions() -> dict[str, str]:
     return versions()
 
 
-def _compare(found: dict[str, dict[str, str]], address: str) -> None:
-    """Refuse workers with another version of what can change a heatmap."""
-    own = versions()
-    for place, theirs in found.items():
-        for name, version in own.items():
-            if name != "python" and theirs.get(name) != version:
-                raise UsageError(
-                    f"--cluster {address}: the worker {place} has {name} {theirs.get(name)}, this machine {version}; "
-                    "heatmaps could differ: install the same there"
-                )
+def _checked(address: str) -> str:
+    """Return the address with its scheme; raises UsageError where it is none."""
+    found = ADDRESS.fullmatch(address.strip())
+    if found is None or not 0 < int(found["port"]) < 1 << 16:
+        raise UsageError(f"--cluster {address}: is no address of a Dask scheduler, such as tcp://host:8786")
+    return f"{found['scheme'] or 'tcp'}://{found['host']}:{found['port']}"
+
+
+def _reach(address: str) -> None:
+    """Raise UsageError at once where nobody listens; distributed itself would try again and again."""
+    host, _, port = address.partition("://")[2].rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"--cluster {address}: nobody answers there ({reason}); start a scheduler with: dask scheduler"
+        ) from error
+
+
+def _quiet() -> None:
+    """Keep what distributed tells its operators away from people who look at pictures."""
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in ("distributed", "tornado")]
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module=r"distributed\b")
+
+
+def _within(seconds: float, fn: Callable[..., Any], /, *args: Any, **keywords: Any) -> Any:
+    """Return ``fn(*args, **keywords)``; raises TimeoutError where it takes longer: what hangs says nothing."""
+    future: Future[Any] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(fn(*args, **keywords))
+        except BaseException as error:  # is raised again where the result is waited for
+            future.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    return future.result(timeout=seconds)
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -128,8 +128,10 @@ def single(name: str, place: str | None, below: str, problem: str | None = None)
 
 
 def stdin_bytes() -> bytes:
-    """Return what stdin holds: the bytes of a picture or of an .npy tensor."""
-    content = sys.stdin.buffer.read()
+    """Return what stdin holds: the bytes of a picture or of an .npy tensor; raises PictureError for an endless pipe."""
+    content = sys.stdin.buffer.read(storage.MOST_BYTES + 1)
     if not content:
         raise PictureError("stdin is empty; pipe a picture into heatcli")
+    if len(content) > storage.MOST_BYTES:
+        raise PictureError(f"stdin: more than {storage.MOST_BYTES >> 30} GiB came in; that is no picture")
     return content

@@ -57,7 +57,8 @@ class Job:
 
     ``options`` are on record as the user gave them. ``sha256`` is the model's, where it is known. ``show`` asks for a
     small picture of each heatmap, ``whole`` for the explanation itself, which is large: it is for one picture. With
-    ``dry`` nothing is written.
+    ``dry`` nothing is written. Relative places of outputs are seen from the folder ``base``, where it is given: workers
+    on other machines stand elsewhere.
     """
 
     loading: Loading
@@ -74,6 +75,7 @@ class Job:
     show: bool = False
     whole: bool = False
     dry: bool = False
+    base: str = ""
 
     def on_record(self, heatmaps: int) -> dict[str, Any]:
         """Return what every record of the run says of what was asked for; an item has so many ``heatmaps``."""

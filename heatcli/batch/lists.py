@@ -14,17 +14,19 @@ LINE, ENTRY = re.compile(rb"[^\r\n][^\n]*"), re.compile(rb"[^\0]+")
 
 
 def read_list(file: str) -> Iterator[str]:
-    """Yield the entries of ``file`` (``-``: stdin); bytes that are no UTF-8 become surrogates, as in names of files.
+    """Yield the entries of ``file`` (``-``: stdin), read as the system's names of files are, which mostly is as UTF-8.
 
-    Entries end at NUL where there is one, else at line breaks. Blank ones are left out. Raises UsageError where the
-    list cannot be read.
+    Bytes that are no text become surrogates. Entries end at NUL where there is one, else at line breaks. Blank ones are
+    left out. Raises UsageError where the list cannot be read.
     """
     if file == STDIN:
         if sys.stdin.isatty():
             raise UsageError(
                 "--list - reads names from stdin, which is this terminal; pipe them in: find … | heatcli …"
             )
-        content = sys.stdin.buffer.read()
+        content = sys.stdin.buffer.read(storage.MOST_BYTES + 1)
+        if len(content) > storage.MOST_BYTES:
+            raise UsageError(f"--list -: more than {storage.MOST_BYTES >> 30} GiB came in; that is no list of names")
     else:
         place = storage.local(file)
         try:
@@ -32,7 +34,8 @@ def read_list(file: str) -> Iterator[str]:
         except OSError as error:
             raise UsageError(f"--list {storage.shown(place)}: cannot be read ({storage.reason(error)})") from error
     content = content.removeprefix(b"\xef\xbb\xbf")
-    for found in (ENTRY if b"\0" in content else LINE).finditer(content):
-        text = found[0].rstrip(b"\r\n").decode("utf-8", "surrogateescape")
+    entry, end = (ENTRY, b"") if b"\0" in content else (LINE, b"\r\n")
+    for found in entry.finditer(content):
+        text = found[0].rstrip(end).decode(sys.getfilesystemencoding(), "surrogateescape")
         if text.strip():
             yield text

@@ -10,11 +10,11 @@ LONGEST = 200
 """Bytes of a name at most: file systems take 255, and the class, suffixes and temporary names are added to it."""
 LONGEST_SUFFIX = 16
 """What is longer is no suffix."""
-PLAIN = re.compile(r"(?:[^\W_][\w+,=@()-]*(?:\.[\w+,=@()-]+)*/)*[^\W_][\w+,=@()-]*(?:\.[\w+,=@()-]+)*", re.ASCII)
+PLAIN = re.compile(r"[A-Za-z0-9_][\w,=@()-]*(?:[./ +][A-Za-z0-9_(][\w,=@()-]*)*", re.ASCII)
 """Names that need no second look, which nearly all are."""
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udc7f\udd00-\udfff]")
 """Control characters, and surrogates that stand for no byte of a name (U+DC80–DCFF do)."""
-DRIVE = re.compile(r"[A-Za-z]:")
+DRIVE = re.compile(r".:", re.DOTALL)
 
 
 def safe(below: str) -> str:

@@ -5,25 +5,26 @@ Whatever a storage raises becomes a ``StorageError`` of one line, in which no cr
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from heatcli.batch.addresses import on_the_web, scheme, shown
 from heatcli.errors import UsageError
 
 GET_IT = "python -m pip install 'heatcli[cloud]'"
-WEB = ("http", "https")
 OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "memory"))
 """Storages where an object appears whole or not at all; elsewhere a temporary name is written and moved."""
-BUCKETS = frozenset(("s3", "s3a", "gs", "gcs"))
+S3 = frozenset(("s3", "s3a"))
+BUCKETS = S3 | {"gs", "gcs"}
 CHANGED = ("LastModified", "last_modified", "mtime", "modified", "updated", "created", "Last-Modified")
 """What storages call the time of the last change."""
 BLOCK = 4 << 20
@@ -41,42 +42,8 @@ class StorageError(OSError):
     """A remote storage cannot be reached, or says no; the message says why in one line, without the file's name."""
 
 
-def scheme(url: str) -> str:
-    """Return what stands before ``://``, of a chain the first link."""
-    return url.partition("://")[0].partition("::")[0].lower()
-
-
-def shown(url: str) -> str:
-    """Return ``url`` without credentials, and on the web without what stands behind the path: signatures."""
-    head, slashes, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    user, at, server = host.rpartition("@")
-    if at and (head.lower() in WEB or ":" in user):
-        host = server
-    if head.lower() in WEB:
-        path = re.split(r"[?#]", path, maxsplit=1)[0]
-        host = re.split(r"[?#]", host, maxsplit=1)[0]
-    return f"{head}{slashes}{host}{slash}{path}"
-
-
-def plain(url: str) -> str:
-    """Return ``url`` without what stands behind its path on the web: a query or a fragment."""
-    return re.split(r"[?#]", url, maxsplit=1)[0] if scheme(url) in WEB else url
-
-
-def is_glob(url: str) -> bool:
-    """Whether there is a wildcard in its path; on the web ``?`` and ``[`` mean other things."""
-    path = plain(url).partition("://")[2].partition("/")[2]
-    return "*" in path or (scheme(url) not in WEB and ("?" in path or "[" in path))
-
-
-def split_glob(url: str) -> tuple[str, str]:
-    """Return the folder before the first wildcard, with its slash, and the pattern below it."""
-    start = url.index("://") + 3
-    host = start + len(url[start:].partition("/")[0])
-    wild = next(place for place in range(host, len(url)) if url[place] in "*?[")
-    slash = url.rindex("/", 0, wild) + 1
-    return url[:slash], url[slash:]
+class NothingThere(StorageError):
+    """There is no such object, folder or bucket."""
 
 
 def require(url: str) -> None:
@@ -99,22 +66,22 @@ def read(url: str, limit: int) -> bytes:
     """Return the content; raises StorageError, also where it is larger than ``limit`` bytes."""
     with _translated(url):
         files, path = _opened(url)
-        # servers of the web may ignore which bytes they are asked for
-        web = scheme(url) in WEB
-        content: bytes = _streamed(files, path, limit) if web else files.cat_file(path, start=0, end=limit + 1)
-    if len(content) > limit:
-        raise StorageError(f"more than {limit:,} bytes; that is no picture")
-    return content
+        if on_the_web(url):  # one request, as a size that is given keeps fsspec from asking for it first
+            with files.open(path, "rb", block_size=0, size=1) as stream:
+                return bounded(stream, limit)
+        content: bytes = files.cat_file(path, start=0, end=limit + 1)
+    return bounded(io.BytesIO(content), limit)
 
 
-def _streamed(files: Any, path: str, limit: int) -> bytes:
-    """Return ``limit + 1`` bytes at most by one request; a size that is given keeps fsspec from asking for it first."""
+def bounded(stream: BinaryIO, limit: int) -> bytes:
+    """Return what is left in ``stream``; raises StorageError where that is more than ``limit`` bytes."""
     pieces, length = [], 0
-    with files.open(path, "rb", block_size=0, size=1) as stream:
-        while length <= limit and (piece := stream.read(min(BLOCK, limit + 1 - length))):
-            pieces.append(piece)
-            length += len(piece)
-    return b"".join(pieces)
+    while length <= limit and (piece := stream.read(min(BLOCK, limit + 1 - length))):
+        pieces.append(piece)
+        length += len(piece)
+    if length > limit:
+        raise StorageError(f"more than {limit:,} bytes, which is the most that is read")
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def part(url: str, start: int, size: int) -> bytes:
@@ -184,13 +151,7 @@ def exists(url: str) -> bool:
 def below(url: str, *, recursive: bool) -> list[str]:
     """Return the places of all objects below the folder ``url``."""
     with _translated(url):
-        files, path = _opened(url)
-        files.invalidate_cache()
-        if scheme(url) not in BUCKETS:  # elsewhere a search passes over what it cannot list
-            files.ls(path, detail=False)
-        found = files.find(path, maxdepth=None if recursive else 1)
-        files.invalidate_cache()
-        return _inside(path, found)
+        return [below for below, _ in _objects(url, recursive=recursive)]
 
 
 def matches(folder: str, pattern: str) -> list[str]:
@@ -201,6 +162,38 @@ def matches(folder: str, pattern: str) -> list[str]:
         found = files.glob(f"{path.rstrip('/')}/{pattern}")
         files.invalidate_cache()
         return _inside(path, found)
+
+
+def _objects(url: str, *, recursive: bool = True) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the objects below the folder ``url``, by their places in it, with what the storage says of them."""
+    files, path = _opened(url)
+    if scheme(url) in S3:
+        yield from _pages(files, path, recursive=recursive)
+        return
+    files.invalidate_cache()
+    if scheme(url) not in BUCKETS:  # elsewhere a search passes over what it cannot list
+        files.ls(path, detail=False)
+    found = files.find(path, maxdepth=None if recursive else 1, detail=True)
+    files.invalidate_cache()
+    base = path.rstrip("/") + "/"
+    for name, info in found.items():
+        if name.startswith(base) and len(name) > len(base):
+            yield name[len(base) :], info
+
+
+def _pages(files: Any, path: str, *, recursive: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Do the same for S3, page by page: fsspec would hold a kilobyte for each of a million objects."""
+    bucket, folder, _ = files.split_path(path)
+    base = folder.rstrip("/") + "/" if folder else ""
+    asked = {"Bucket": bucket, "Prefix": base} | ({} if recursive else {"Delimiter": "/"})
+    while True:
+        page = files.call_s3("list_objects_v2", **asked)
+        for entry in page.get("Contents", ()):
+            if not entry["Key"].endswith("/"):  # what stands for an empty folder
+                yield entry["Key"][len(base) :], {"LastModified": entry["LastModified"]}
+        if not page.get("IsTruncated"):
+            return
+        asked["ContinuationToken"] = page["NextContinuationToken"]
 
 
 def _inside(folder: str, found: Iterable[str]) -> list[str]:
@@ -261,23 +254,17 @@ def modified(url: str) -> int | None:
 
 def listed(url: str) -> dict[str, int | None]:
     """Return all objects below the folder ``url``, by their places in it, and when they were last changed."""
-    with _translated(url):
-        files, path = _opened(url)
-        files.invalidate_cache()
-        try:
-            found = files.find(path, detail=True)
-        except FileNotFoundError:
-            return {}
-        finally:
-            files.invalidate_cache()
-        base = path.rstrip("/") + "/"
-        return {name[len(base) :]: _when(info) for name, info in found.items() if name.startswith(base)}
+    try:
+        with _translated(url):
+            return {below: _when(info) for below, info in _objects(url)}
+    except NothingThere:
+        return {}
 
 
 def check_writable(url: str) -> None:
     """Raise UsageError where nothing can be written below ``url``, as far as can be told without writing."""
     require(url)
-    if scheme(url) in WEB:
+    if on_the_web(url):
         raise UsageError(
             f"cannot write to {shown(url)}: the web is for reading; give a folder or a storage such as s3://"
         )
@@ -287,11 +274,14 @@ def check_writable(url: str) -> None:
     try:
         with _translated(url):
             files, _ = _opened(url)
-            there = files.exists(bucket)
+            try:
+                files.info(bucket)
+            except FileNotFoundError:
+                raise StorageError(f"there is no bucket {bucket!r}") from None
+            except PermissionError:  # who may write need not be allowed to look
+                return
     except StorageError as error:
         raise UsageError(f"cannot write to {shown(url)}: {error}; give another -o") from error
-    if not there:
-        raise UsageError(f"cannot write to {shown(url)}: there is no bucket {bucket!r}; give another -o")
 
 
 def _opened(url: str) -> tuple[Any, str]:
@@ -300,7 +290,7 @@ def _opened(url: str) -> tuple[Any, str]:
 
     _quiet()
     options: dict[str, Any] = {}
-    if "::" not in url and scheme(url) in WEB:
+    if "::" not in url and on_the_web(url):
         from aiohttp import ClientTimeout
 
         options["client_kwargs"] = {"timeout": ClientTimeout(total=None, sock_connect=PATIENCE, sock_read=PATIENCE)}
@@ -319,6 +309,8 @@ def _when(info: dict[str, Any]) -> int | None:
     """Return the time of the last change from what a storage says of an object, in nanoseconds."""
     value = next((info[name] for name in CHANGED if info.get(name) is not None), None)
     if isinstance(value, str):
+        from email.utils import parsedate_to_datetime
+
         parse: Callable[[str], datetime] = parsedate_to_datetime if "," in value else datetime.fromisoformat
         try:
             value = parse(value)
@@ -337,13 +329,15 @@ def _translated(url: str) -> Iterator[None]:
     except StorageError:
         raise
     except Exception as error:  # no common base, see above
-        raise StorageError(_reason(error, url)) from error
+        # what the error itself says is left out where it may repeat a password or a signature
+        kind = NothingThere if isinstance(error, FileNotFoundError) else StorageError
+        raise kind(_reason(error, url)) from (error if shown(url) == url else None)
 
 
 def _reason(error: BaseException, url: str) -> str:
     """Return why a storage said no, in one line without credentials."""
-    while isinstance(error, FileNotFoundError) and error.__cause__ is not None:  # how fsspec says that a server failed
-        error = error.__cause__
+    while on_the_web(url) and isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__  # of a web server fsspec says that nothing is there, whatever it answers
     said = str(error.strerror or error) if isinstance(error, OSError) else str(error)
     text = SECRET.sub(r"\g<scheme>\g<rest>", " ".join(said.split()))[:200]
     kind = type(error).__name__
@@ -351,7 +345,7 @@ def _reason(error: BaseException, url: str) -> str:
     if isinstance(error, ImportError):
         return f"a package for {scheme(url)}:// is missing: {GET_IT}"
     if isinstance(error, FileNotFoundError) or status == HTTPStatus.NOT_FOUND:
-        return "there is none"
+        return "there is no such bucket" if "specified bucket" in text else "there is none"
     if isinstance(status, int):
         return f"the server answers {status} {getattr(error, 'message', '')}".rstrip()
     if isinstance(error, PermissionError):

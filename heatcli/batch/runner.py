@@ -45,42 +45,51 @@ def run(
     work: Callable[[ItemT], ResultT],
     workers: Workers | Executor,
     *,
-    ahead: int,
-    chunk: int = 1,
+    ahead: int | Callable[[], int],
+    chunk: int | Callable[[], int] = 1,
 ) -> Iterator[Outcome[ItemT, ResultT]]:
     """Yield the outcome of ``work`` for every item, in the order of the items.
 
-    Workers get ``chunk`` items at a time, and at most ``ahead`` chunks are under way or waiting to be taken, so memory
-    does not grow with the number of items. An exception of ``work`` belongs to its item and does not stop the rest.
-    Where a worker dies, everything that was under way there is done again, the items of one chunk each by itself: the
-    one that a worker dies with again has failed. On KeyboardInterrupt nothing new is begun; what ends within ``GRACE``
-    seconds is yielded, and then the interrupt is raised again.
+    Workers get ``chunk`` items at a time, and at most ``ahead`` chunks (both are asked again and again where they are
+    functions) are under way or waiting to be taken, so memory does not grow with the number of items. An exception of
+    ``work`` belongs to its item and does not stop the rest. Where a worker dies, everything that was under way there is
+    done again, the items of one chunk each by itself: the one that a worker dies with again has failed. On
+    KeyboardInterrupt nothing new is begun; what ends within ``GRACE`` seconds is yielded, and then the interrupt is
+    raised again.
     """
-    run_ = _Run(iter(items), work, workers if isinstance(workers, Workers) else Workers.of(workers), chunk)
+    crew = workers if isinstance(workers, Workers) else Workers.of(workers)
+    run_ = _Run(iter(items), work, crew, _asked(ahead), _asked(chunk))
     try:
-        run_.submit(max(1, ahead))
+        run_.fill()
         while run_.pending:
             yield from run_.first()
-            run_.submit(1)
+            run_.fill()
     except KeyboardInterrupt:
         yield from run_.under_way()
         raise
     finally:
         for entry in run_.pending:
-            entry.future.cancel()
+            run_.workers.cancel(entry.future)
 
 
 class _Run(Generic[ItemT, ResultT]):
     """The chunks that are under way, in order."""
 
-    def __init__(self, rest: Iterator[ItemT], work: Callable[[ItemT], ResultT], workers: Workers, chunk: int) -> None:
-        self.rest, self.work, self.workers, self.chunk = rest, work, workers, chunk
+    def __init__(
+        self,
+        rest: Iterator[ItemT],
+        work: Callable[[ItemT], ResultT],
+        workers: Workers,
+        ahead: Callable[[], int],
+        chunk: Callable[[], int],
+    ) -> None:
+        self.rest, self.work, self.workers, self.ahead, self.chunk = rest, work, workers, ahead, chunk
         self.pending: deque[_Chunk[ItemT, ResultT]] = deque()
 
-    def submit(self, count: int) -> None:
-        """Begin with ``count`` chunks more, as far as there are items."""
-        for _ in range(count):
-            if not (items := list(islice(self.rest, self.chunk))):
+    def fill(self) -> None:
+        """Begin with as many chunks as there may be under way, as far as there are items."""
+        while len(self.pending) < max(1, self.ahead()):
+            if not (items := list(islice(self.rest, self.chunk()))):
                 return
             self.pending.append(self._begun(_Chunk(items)))
 
@@ -101,7 +110,7 @@ class _Run(Generic[ItemT, ResultT]):
 
     def under_way(self) -> Iterator[Outcome[ItemT, ResultT]]:
         """Yield what is done or will be within ``GRACE`` seconds; the rest is given up."""
-        running = [entry for entry in self.pending if not entry.future.cancel()]
+        running = [entry for entry in self.pending if not self.workers.cancel(entry.future)]
         self.pending.clear()
         until = time.monotonic() + GRACE
         for entry in running:
@@ -135,15 +144,19 @@ class _Run(Generic[ItemT, ResultT]):
 
     def _alone(self, item: ItemT) -> Outcome[ItemT, ResultT]:
         """Do one item by itself, so that a worker's death is known to be its doing."""
+        how: str | None = None
         for _ in range(TRIES):
             outcomes = self._waited(self._begun(_Chunk([item])))
             if outcomes is not None:
                 return outcomes[0]
+            how = self.workers.died() or how
             self.workers.renew()
-        died = PictureError(
-            "the worker process died with it, and with nothing else: out of memory, or a broken decoder"
-        )
-        return Outcome(item, None, died)
+        why = how or "out of memory, or a broken decoder"
+        return Outcome(item, None, PictureError(f"the worker process died with it, and with nothing else: {why}"))
+
+
+def _asked(number: int | Callable[[], int]) -> Callable[[], int]:
+    return number if callable(number) else lambda: number
 
 
 def _each(work: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> list[Outcome[ItemT, ResultT]]:

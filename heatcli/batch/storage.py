@@ -7,11 +7,8 @@ import re
 import shutil
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
-from heatcli.batch import remote
-from heatcli.batch.remote import StorageError
+from heatcli.batch import addresses, remote
 from heatcli.replacing import replacing
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z][A-Za-z0-9+.-]+)*://")
@@ -22,13 +19,16 @@ MOST_BYTES = 1 << 30
 
 def is_remote(place: str) -> bool:
     """Whether it is a URL and not a path of this machine."""
-    return URL.match(place) is not None
+    return "://" in place and URL.match(place) is not None
 
 
 def local(text: str) -> str:
     """Return what was typed, a ``file://`` URL as the path it stands for."""
     if text[:7].lower() != "file://":
         return text
+    from urllib.parse import unquote, urlsplit
+    from urllib.request import url2pathname
+
     path = urlsplit(text).path
     return path if os.path.lexists(path) and unquote(path) != path else url2pathname(path)
 
@@ -38,9 +38,14 @@ def absolute(path: str) -> str:
     return os.path.join(os.getcwd(), path)
 
 
+def seen_from(base: str, place: str) -> str:
+    """Return ``place`` as it is seen from the folder ``base``; URLs and absolute paths stay as they are."""
+    return place if is_remote(place) else os.path.join(base, place)
+
+
 def shown(place: str) -> str:
     """Return ``place`` as people and records may see it: without credentials and signatures."""
-    return remote.shown(place) if is_remote(place) else place
+    return addresses.shown(place) if is_remote(place) else place
 
 
 def joined(folder: str, below: str) -> str:
@@ -64,10 +69,7 @@ def read(place: str, limit: int = MOST_BYTES) -> bytes:
     if is_remote(place):
         return remote.read(place, limit)
     with Path(place).open("rb") as stream:
-        content = stream.read(limit + 1)
-    if len(content) > limit:
-        raise StorageError(f"more than {limit:,} bytes; that is no picture")
-    return content
+        return remote.bounded(stream, limit)
 
 
 def write(place: str, content: bytes) -> None:
@@ -146,4 +148,6 @@ def oversized(size: int) -> str | None:
 
 def reason(error: OSError) -> str:
     """Return in a line why a file could not be read or written, without its name."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
     return " ".join(str(error.strerror or error).split()) or type(error).__name__

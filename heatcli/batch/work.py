@@ -13,7 +13,7 @@ from heatcli.batch import records, storage
 from heatcli.batch.items import Item
 from heatcli.batch.job import Job
 from heatcli.batch.writing import npy, npz, root
-from heatcli.errors import OutputError, Unwritable, UsageError
+from heatcli.errors import OutputError, PictureError, Unwritable, UsageError
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -57,23 +57,36 @@ class Work:
 
     def explain(self, item: Item) -> list[Explanation]:
         """Return one explanation a target; raises PictureError where the item cannot be read."""
-        job = self.job
-        return self.explainer.explain_targets(
-            item.picture(),
-            targets=job.targets,
-            versus=job.versus,
-            layers=job.layers,
-            advance=self.step,
-            **job.settings,
-        )
+        job, picture = self.job, item.picture()
+        try:
+            return self.explainer.explain_targets(
+                picture,
+                targets=job.targets,
+                versus=job.versus,
+                layers=job.layers,
+                advance=self.step,
+                **job.settings,
+            )
+        except PictureError as error:
+            if isinstance(picture, bytes):
+                raise PictureError(f"{item.called}: {str(error).removeprefix('the picture: ')}") from error
+            if not str(error).startswith(f"{picture}:"):
+                raise
+            # a worker that stands elsewhere knows the file by another path than was typed
+            raise PictureError(item.name + str(error).removeprefix(str(picture))) from error
 
     def make(self, item: Item) -> tuple[Made, ...]:
         """Explain the item, draw and write the heatmap of every class and what else was asked for.
 
-        Raises PictureError where it cannot be read, OutputError where nothing can be written any more.
+        Raises PictureError where it cannot be read or changes meanwhile, OutputError where nothing can be written any
+        more.
         """
+        begun = changed_here(item)
         explanations = self.explain(item)
-        return tuple(self._write(item, explanation, of=len(explanations)) for explanation in explanations)
+        made = tuple(self._write(item, explanation, of=len(explanations)) for explanation in explanations)
+        if changed_here(item) != begun:  # a heatmap that is newer would pass for that of the new picture
+            raise PictureError(f"{item.name}: changed while it was being explained; the same command does it again")
+        return made
 
     def strongest(self, item: Item) -> float:
         """Return the relevance that would get the strongest colour if the item were drawn alone, 0 for no picture."""
@@ -113,7 +126,7 @@ class Work:
             for place, content in files.items():
                 size += len(content)
                 if not job.dry:
-                    written(place, content)
+                    written(place, content, job.base)
             also = [place for place in files if place != output]
         entry = records.record(
             explanation,
@@ -141,17 +154,23 @@ class Work:
         return stream.getvalue()
 
 
-def written(place: str, content: bytes) -> None:
-    """Write a file whole or not at all.
+def written(place: str, content: bytes, base: str = "") -> None:
+    """Write a file whole or not at all; a relative place is seen from the folder ``base``, if given.
 
     Raises OutputError where the disk is full or the like, so that no other file could be written either, and Unwritable
     where it is this one that cannot.
     """
     try:
-        storage.write(place, content)
+        storage.write(storage.seen_from(base, place), content)
     except OSError as error:
         reason = f"cannot write {storage.shown(place)}: {storage.reason(error)}"
         raise (OutputError if error.errno in NO_PLACE else Unwritable)(reason) from error
+
+
+def changed_here(item: Item) -> int | None:
+    """Return when the picture was last changed, None where to know it would be a question to a server for each."""
+    place = item.place
+    return None if place is None or storage.is_remote(place) else storage.modified(place)
 
 
 def _shown(explanation: Explanation, drawn: dict[str, Any]) -> PIL.Image.Image:

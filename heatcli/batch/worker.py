@@ -7,15 +7,17 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from heatcli.batch.items import Item
 from heatcli.batch.job import Job, Loading, Ready
 from heatcli.batch.work import Made, Work
-from heatcli.errors import Fault, HeatcliError, ModelError
+from heatcli.errors import Fault, HeatcliError, ModelError, PictureError
 
 if TYPE_CHECKING:
     from heatcli.explainer import Explainer
+
+ResultT = TypeVar("ResultT")
 
 
 class _Held:
@@ -24,38 +26,62 @@ class _Held:
     lock = threading.Lock()
     key: str | None = None
     explainer: Explainer | None = None
-    content: bytes | None = None
+
+
+class _Given(threading.local):
+    """What gives this thread its explainer, where that came from another machine."""
+
+    explainer: Callable[[], Explainer] | None = None
+
+
+_given = _Given()
 
 
 def explainer(loading: Loading) -> Explainer:
     """Return the explainer of this process, loaded when it is first asked for; raises what ``heatcli.load`` raises."""
+    if _given.explainer is not None:
+        return _given.explainer()
     with _Held.lock:
         if _Held.explainer is None or _Held.key != loading.key:
             import heatcli
 
             _Held.explainer = None
-            _Held.explainer = heatcli.load(loading.model, **loading.keywords, threads=loading.threads)
+            try:
+                _Held.explainer = heatcli.load(loading.model, **loading.keywords, threads=loading.threads)
+            except MemoryError:
+                raise ModelError(f"{loading.model}: there is not enough memory to load it") from None
             _Held.key = loading.key
         return _Held.explainer
 
 
 def send(loading: Loading) -> bytes:
-    """Return the explainer of this process in a form that other machines can ``receive``."""
-    return pickle.dumps((loading.key, explainer(loading)), protocol=5)
+    """Return the explainer of this process in a form that other machines make theirs with ``received``."""
+    return pickle.dumps(explainer(loading), protocol=5)
 
 
-def receive(content: bytes) -> None:
-    """Take the explainer that was sent, so that no file of the model is needed here."""
+def received(key: str, content: bytes) -> Explainer:
+    """Return the explainer that was sent, made of ``content`` once while the ``key`` stays; no file of it is needed."""
     with _Held.lock:
-        if _Held.content is not content:
-            _Held.key, _Held.explainer = pickle.loads(content)  # noqa: S301 - from the one whose worker this is
-            _Held.content = content
+        if _Held.explainer is None or _Held.key != key:
+            _Held.explainer = None
+            _Held.explainer = pickle.loads(content)  # noqa: S301 - from the one whose worker this is
+            _Held.key = key
+        return _Held.explainer
+
+
+def with_explainer(provide: Callable[[], Explainer], fn: Callable[..., ResultT], /, *args: Any) -> ResultT:
+    """Return ``fn(*args)``, in which ``provide`` is asked for the explainer of every item."""
+    _given.explainer = provide
+    try:
+        return fn(*args)
+    finally:
+        _given.explainer = None
 
 
 def forget() -> None:
     """Let go of the explainer of this process: another run may find other files under the same names."""
     with _Held.lock:
-        _Held.key = _Held.explainer = _Held.content = None
+        _Held.key = _Held.explainer = None
 
 
 def ready(job: Job) -> Ready:
@@ -107,8 +133,11 @@ def strongest(job: Job, item: Item) -> float:
         raise fault(error) from error
 
 
-def fault(error: Exception) -> Fault:
+def fault(error: Exception) -> HeatcliError:
     """Return ``error``, which is none of ours, in a form that survives the way to another process."""
+    if isinstance(error, MemoryError):  # of this one picture: those beside it may have had the rest
+        told = f" ({error})" if str(error) else ""
+        return PictureError(f"out of memory{told}; fewer at once need less: --jobs 1")
     trace = "".join(traceback.format_exception(error))
     return Fault(f"unexpected {type(error).__name__}: {error}", type(error).__name__, trace)
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from heatcli.cli.interrupts import Interrupted
+
 
 class Entry(NamedTuple):
     """A command: where its function or its own app is, what it does in a line, and what stands below its help."""
@@ -42,6 +44,12 @@ COMMANDS = {
         "Examples:\n\n"
         "heatcli compare cat.jpg dog.jpg -m googlenet.onnx --methods sensitivity,deep-taylor -o grid.png\n\n"
         "heatcli compare cat.jpg -m googlenet.onnx --methods deep-taylor,occlusion --zoom auto",
+    ),
+    "report": Entry(
+        "heatcli.cli.report",
+        "report",
+        "Write a page to look at what was explained: search, sort, compare.",
+        "Examples:\n\nheatcli report maps/\n\nheatcli report maps/ -o page.html --thumbnails 256 --parquet",
     ),
     "evaluate": Entry(
         "heatcli.cli.evaluate",
@@ -88,6 +96,13 @@ class Commands(TyperGroup):
         command: Any = typer.main.get_command(found)
         command.name = cmd_name
         return command
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and let an interrupt pass typer, which would wait for threads that are at work."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise Interrupted(*stop.args) from stop
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write what each command does in a line."""

@@ -38,7 +38,9 @@ def compare(
     pictures: Annotated[
         list[str],
         typer.Argument(
-            metavar="PICTURES", help="Pictures, folders, globs, .npy tensors, or - for stdin.", show_default=False
+            metavar="PICTURES",
+            help="Pictures, folders, globs, archives, URLs, .npy tensors, or - for stdin.",
+            show_default=False,
         ),
     ],
     model: options.Model,

@@ -88,7 +88,7 @@ def over(
     run = _Run(found, asked, looks, path, json=json, quiet=quiet, verbose=verbose, debug=debug)
     run.comparison = comparison = Comparison(
         explainer,
-        [item.picture() if item.path is None else item.path for item in run.items],
+        run.read(),
         asked.methods,
         names=[clean(item.relative.name) for item in run.items],
         target=asked.target,
@@ -131,6 +131,19 @@ class _Run:
         self.records: dict[tuple[int, str], records.Record] = {}
         self.warnings: Counter[str] = Counter()
         self.said: set[str] = set()
+
+    def read(self) -> list[Path | bytes]:
+        """Return the pictures, as paths where they are files of this machine; what cannot be read has no row."""
+        items, pictures = self.items, []
+        self.items = []
+        for item in items:
+            try:
+                pictures.append(item.picture())
+            except PictureError as error:
+                self.failed.append(f"{error}; it has no row")
+            else:
+                self.items.append(item)
+        return pictures
 
     def all(self, enlarged: Path | None, region: tuple[int, int, int, int] | None) -> int:
         telling.left_out(self.found, self.console)

@@ -37,7 +37,9 @@ def evaluate(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUTS", help="Pictures, folders, globs, .npy tensors, or - for stdin.", show_default=False
+            metavar="INPUTS",
+            help="Pictures, folders, globs, archives, URLs, .npy tensors, or - for stdin.",
+            show_default=False,
         ),
     ],
     model: options.Model,

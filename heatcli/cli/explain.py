@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from heatcli.batch import outputs, records, sources
+from heatcli.batch import outputs, records, sources, storage
 from heatcli.batch.batch import Batch
 from heatcli.batch.job import Drawing, Job, Loading, settings_hash
 from heatcli.batch.outputs import Plan
@@ -23,6 +23,7 @@ from heatcli.batch.workers import Processes, Workers, threads
 from heatcli.cli import options, unsupported, values
 from heatcli.cli.abreast import abreast
 from heatcli.cli.fetching import offer
+from heatcli.cli.report import page_at
 from heatcli.cli.running import Run
 from heatcli.errors import UnsupportedModel, UsageError
 
@@ -83,6 +84,7 @@ def explain(
     save: options.Save = None,
     layers: options.Layers = False,
     json: options.Json = False,
+    report: options.Report = None,
     resume: options.Resume = True,
     plan_: options.PlanOption = False,
     engine: options.EngineOption = options.Engine.NUMPY,
@@ -113,6 +115,8 @@ def explain(
     outputs.check(plan, found.items)
     saved = values.choices(save, "--save", ("npy", "npz", "root"))
     _check_stdio(found, plan, saved=bool(saved), json=json)
+    if cluster is not None and any(item.is_stdin for item in found.items):
+        raise UsageError("--cluster: other machines cannot read this stdin; give a file that all of them see")
     if layers and "npz" not in saved:
         raise UsageError("--layers goes with --save npz")
     if layers and engine is options.Engine.COMPILED:
@@ -161,6 +165,9 @@ def explain(
     asked |= {"save": sorted(saved), "layers": layers}
 
     kept = plan.records is not None
+    page = None if report is None else page_at(report)
+    if page is not None and (not kept or watch or plan_):
+        raise UsageError("--report goes with folders and many pictures, and not with --watch or --plan")
     offer(model)
     with _workers(workers, jobs, cluster, items=len(found.items), kept=kept) as (crew, threads):
         job = Job(
@@ -174,6 +181,7 @@ def explain(
             layers,
             show=show,
             whole=not kept and len(found.items) == 1,
+            base="" if cluster is None else storage.absolute(""),
         )
         try:
             ready = crew.prepare(job)
@@ -193,7 +201,12 @@ def explain(
         )
         if plan_:
             return run.estimate(found, resume=resume)
-        return run.watch(look, resume=resume, every=interval) if watch else run.over(found, resume=resume)
+        if watch:
+            run.watch(look, resume=resume, every=interval)
+        code = run.over(found, resume=resume)
+    if page is not None:
+        run.report(found, page)
+    return code
 
 
 def _watchable(inputs: Sequence[str], every: str | None, *, watch: bool, listed: bool) -> float:
@@ -225,7 +238,7 @@ def _workers(
             raise UsageError("--cluster brings its own workers; leave out --workers and --jobs")
         from heatcli.batch.cluster import Cluster
 
-        with Cluster(cluster) as crew:
+        with Cluster(cluster, items) as crew:
             yield crew, 1
         return
     count, each = abreast(at_once, items)

@@ -176,6 +176,10 @@ def _files(images: Sequence[str]) -> list[Path]:
     for item in items:
         if item.problem:
             raise UsageError(f"{item.name}: {item.problem}")
+        if item.path is None:
+            raise UsageError(
+                f"--images {item.name}: pictures are gone through several times; give files of this machine"
+            )
     pictures = (item.picture() for item in items)
     return [picture for picture in pictures if isinstance(picture, Path)]
 
@@ -190,10 +194,11 @@ def _fit(job: Job, console: Console, *, verbose: bool) -> None:
         with _stages(console) as show:
             for event in job.run():
                 _tell(event, job, console, show, verbose=verbose)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         done = sum(job.reports.get(name) is not None for name in job.reports)
         kept = f" and kept in {job.checkpoint}; the same command goes on from there" if done else ""
-        stderr_console().print(f"Interrupted: {done} of {count(job.layers, 'layer')} fitted{kept}.", soft_wrap=True)
+        stop.args = (f"Interrupted: {done} of {count(job.layers, 'layer')} fitted{kept}.",)
+        stderr_console().print(*stop.args, soft_wrap=True)
         raise
     seconds = time.perf_counter() - begun
     used = pictures - len(job.fitter.failed)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from heatcli.batch.reading import Pictures
 from heatcli.batch.records import json_text, plain
 from heatcli.batch.versions import versions
 from heatcli.cli import findings, telling
@@ -68,7 +69,7 @@ def over(
         evaluation.figures.require()
     explainer = heatcli.load(model, **asked.loading)
     console, errors = stderr_console(quiet=quiet), stderr_console()
-    pictures: dict[str, Path | bytes] = {item.called: item.picture() for item in found.items if not item.problem}
+    pictures = Pictures(item for item in found.items if not item.problem)
     telling.left_out(found, console)
     tensors = all(item.is_tensor for item in found.items)
     telling.assumed(telling.for_tensors(explainer.notes) if tensors else explainer.notes, console)

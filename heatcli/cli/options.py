@@ -419,7 +419,8 @@ Pattern = Annotated[
     typer.Option(
         "--pattern",
         metavar="GLOB",
-        help="Take only files of such names from folders and archives, such as '*.jpg'. Repeatable, or with commas.",
+        help="Take files of such names from folders and archives, such as '*.jpg', instead of all that look like "
+        "pictures; case does not matter. Repeatable, or with commas.",
         rich_help_panel=INPUTS,
     ),
 ]
@@ -428,7 +429,8 @@ ListFile = Annotated[
     typer.Option(
         "--list",
         metavar="FILE",
-        help="Take inputs from a file too, or - for stdin: one a line, or with NUL between as find -print0 writes.",
+        help="Take inputs from a file too, or - for stdin: one a line, or with NUL between as find -print0 writes. "
+        "Heatmaps keep the whole paths that stand there.",
         rich_help_panel=INPUTS,
     ),
 ]
@@ -450,6 +452,15 @@ Watch = Annotated[
 Every = Annotated[
     str | None,
     typer.Option(metavar="SECONDS", help="With --watch: time between two looks. Default: 2.", rich_help_panel=INPUTS),
+]
+Report = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        metavar="FILE.html",
+        help="Write a page to look at all heatmaps when they are done, as `heatcli report` does.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Resume = Annotated[
     bool,

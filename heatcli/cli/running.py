@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
@@ -16,15 +18,16 @@ from rich.text import Text
 from heatcli.batch import estimating, records, storage
 from heatcli.batch.batch import Batch, Defer, Records
 from heatcli.batch.items import Item
+from heatcli.batch.outputs import RECORDS
 from heatcli.batch.remote_records import record_file
 from heatcli.batch.runner import Outcome
 from heatcli.batch.sources import Sources
 from heatcli.batch.watching import Arrivals
 from heatcli.batch.work import Made
-from heatcli.cli import planned, telling
+from heatcli.cli import planned, report, telling
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, count, duration
-from heatcli.errors import Fault, HeatcliError, OutputError
+from heatcli.errors import ClusterError, Fault, HeatcliError, OutputError
 
 EVERY = 60.0
 """Seconds between two lines on how far a long run is, where stderr is no terminal."""
@@ -86,6 +89,28 @@ class Run:
             for heading, text in planned.rows(estimate, batch, batch.workers.name):
                 emit(f"{heading:<9}{text}")
         return 0
+
+    def report(self, found: Sources, page: Path) -> None:
+        """Write the page of all that is on record; pictures and heatmaps behind URLs are fetched for it."""
+        place = self.batch.job.plan.records or ""
+        by_name = {item.name: item for item in found.items}
+
+        def picture(record: records.Record) -> Path | bytes | None:
+            item = by_name.get(record["input"])
+            return None if item is None else item.picture()
+
+        def heatmap(record: records.Record) -> Path | bytes | None:
+            place = record.get("output")
+            return storage.read(place) if isinstance(place, str) and storage.is_remote(place) else None
+
+        if not storage.is_remote(place):
+            report.write(Path(place), page, self.console, verbose=self.verbose, open_input=picture)
+            return
+        with tempfile.TemporaryDirectory(prefix="heatcli-report-") as folder:
+            copy = Path(folder) / RECORDS
+            with copy.open("wb") as stream:
+                storage.fetch(place, stream)
+            report.write(copy, page, self.console, verbose=self.verbose, open_input=picture, open_output=heatmap)
 
     def watch(self, look: Callable[[], Sources], *, resume: bool, every: float) -> NoReturn:
         """Explain what is there and what arrives, looking every so many seconds, until an interrupt ends it."""
@@ -256,8 +281,10 @@ class _Stoppable(AbstractContextManager[None]):
         so_far = f"{done} done" if self.total is None else f"{done} of {count(self.total, 'input')} done"
         if isinstance(error, KeyboardInterrupt):
             again = "; the same command goes on from there" if self.goes_on else ""
-            run.errors.print(f"Interrupted: {so_far}{again}.")
-        elif isinstance(error, OutputError):
+            error.args = (f"Interrupted: {so_far}{again}.",)
+            with suppress(OSError):  # the terminal may be gone
+                run.errors.print(*error.args)
+        elif isinstance(error, OutputError | ClusterError):
             again = "; when that is mended, the same command goes on from there" if self.goes_on else ""
             run.errors.print(f"Stopped: {so_far}{again}.")
 

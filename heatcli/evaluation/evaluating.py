@@ -76,10 +76,10 @@ def evaluate(
     return protocol.conclude(chosen, fillings, shares, forgotten)
 
 
-def named(pictures: Sequence[Picture] | Mapping[str, Picture]) -> dict[str, Picture]:
-    """Return ``pictures`` by name: their paths, or their places in the sequence."""
+def named(pictures: Sequence[Picture] | Mapping[str, Picture]) -> Mapping[str, Picture]:
+    """Return ``pictures`` by name: their paths, or their places in the sequence; a mapping may read them on asking."""
     if isinstance(pictures, Mapping):
-        return dict(pictures)
+        return pictures
     if isinstance(pictures, str | bytes | Path):
         raise UsageError("several pictures are evaluated; give a list of them")
     return {

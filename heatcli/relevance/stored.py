@@ -61,17 +61,20 @@ class ModelFile:
         """Take the network, its file ``model`` and the checksum of that."""
         self._network, self._model, self._sha256 = network, model, sha256
         self._last: tuple[tuple[Path, int, int], Stored] | None = None
+        self._came = False
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what came from another process or machine; a file of the same name here may be another one."""
+        self.__dict__.update(state, _came=True)
 
     def read(self, given: str | None) -> Stored:
         """Return what the file ``given`` holds, by default the one beside the model; raises UsageError as ``read``."""
         path = beside(self._model) if given is None else Path(given)
+        if self._came and self._last is not None and self._last[0][0] == path:
+            return self._last[1]
         try:
             state = path.stat()
         except OSError:
-            if (
-                self._last is not None and self._last[0][0] == path
-            ):  # on another machine, where it came with the network
-                return self._last[1]
             if given is not None:
                 raise UsageError(f"--relevance-model {path}: no such file; `heatcli fit` writes it") from None
             raise UsageError(

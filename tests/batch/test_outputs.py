@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from heatcli.batch.outputs import check, plan
-from heatcli.batch.sources import expand
+from heatcli.batch.items import Item, Origin
+from heatcli.batch.outputs import Plan, check, plan
+from heatcli.batch.repeats import repeated
+from heatcli.batch.sources import Sources, expand
 from heatcli.errors import UsageError
 
 
@@ -90,3 +93,50 @@ def test_a_folder_below_a_file_is_refused_and_nothing_is_made(folder: Path, outp
 def test_checking_makes_no_folder(folder: Path) -> None:
     checked(["photos"], "new/maps")
     assert not (folder / "new").exists()
+
+
+def test_many_inputs_are_checked_in_little_memory() -> None:
+    origin = Origin("photos/", "/photos/")
+    items = [Item(origin, f"n{n // 1000:04}/picture_{n:08}.jpg") for n in range(20_000)]
+    planned = plan(Sources(tuple(items), ("photos",), 0), "maps")
+    tracemalloc.start()
+    check(planned, items)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak / len(items) < 100
+    items.append(Item(origin, "n0001/picture_00001000.png"))
+    with pytest.raises(UsageError, match=r"00001000\.jpg and photos/n0001/picture_00001000\.png would both write maps"):
+        check(planned, items)
+
+
+def test_names_with_the_same_hash_are_told_apart() -> None:
+    class Same(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            return 7
+
+    assert repeated(lambda: map(Same, ["a", "b", "c", "b"])) == ["b"]
+    assert repeated(lambda: map(Same, ["a", "b"])) == []
+
+
+def test_members_of_archives_and_urls_have_folders_of_their_own() -> None:
+    planned = Plan("maps", None, None, several=True)
+    member = Item(Origin("a/s.tar/", "/a/s.tar", "s/", holds="tar"), "x/cat.JPEG")
+    assert Path(planned.heatmap(member, 3)).as_posix() == "maps/s/x/cat.3.heatmap.png"
+    assert Plan("s3://b/maps", None, None, several=False).heatmap(member) == "s3://b/maps/s/x/cat.heatmap.png"
+
+
+@pytest.mark.parametrize(
+    ("output", "folder", "file"),
+    [
+        ("s3://bucket", "s3://bucket", None),
+        ("s3://my.bucket/", "s3://my.bucket", None),
+        ("s3://my.bucket/v1.2/", "s3://my.bucket/v1.2", None),
+        ("s3://my.bucket/maps", "s3://my.bucket/maps", None),
+        ("s3://my.bucket/maps/cat.PNG", None, "s3://my.bucket/maps/cat.PNG"),
+    ],
+)
+def test_urls_as_outputs(folder: str | None, file: str | None, output: str) -> None:
+    planned = plan(expand(["one.jpg"]), output)
+    assert (planned.folder, planned.file) == (folder, file)

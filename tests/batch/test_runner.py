@@ -42,6 +42,25 @@ def test_only_so_many_items_are_taken_ahead() -> None:
     assert taken == 100
 
 
+def test_more_is_taken_ahead_when_there_are_more_workers() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(20):
+            taken.append(number)
+            yield number
+
+    ahead = 2
+    outcomes = runner.run(items(), lambda item: item, AtOnce(), ahead=lambda: ahead)
+    next(outcomes)
+    assert len(taken) == 2
+    ahead = 5
+    next(outcomes)
+    assert len(taken) == 1 + 5
+    ahead = 1
+    assert [outcome.item for outcome in outcomes] == list(range(2, 20))
+
+
 def test_an_error_belongs_to_its_item() -> None:
     def work(item: int) -> float:
         return 1 / item

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
+import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from heatcli.batch.selection import natural_order
 from heatcli.batch.sources import expand
 from heatcli.errors import UsageError
 
@@ -102,3 +106,108 @@ def test_a_glob_leaves_out_what_is_no_picture(tmp_path: Path) -> None:
 def test_nothing_to_explain_is_a_usage_error(tmp_path: Path, inputs: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         expand([text.replace("EMPTY", str(tmp_path)) for text in inputs])
+
+
+def test_patterns_and_sub_folders(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "B.JPG", "c.img", "sub/d.jpg", "sub/c.img", "x.npy", "own.heatmap.png")
+    found = expand([str(tmp_path)], recursive=False)
+    assert [item.below for item in found.items] == ["a.jpg", "B.JPG", "x.npy"]
+    for patterns, below in (
+        (["*.jpg"], ["a.jpg", "B.JPG", "sub/d.jpg"]),
+        (["*.img,x.*"], ["c.img", "sub/c.img", "x.npy"]),
+        (["sub/*.jpg", "c.*"], ["c.img", "sub/c.img", "sub/d.jpg"]),
+    ):
+        assert [item.below for item in expand([str(tmp_path)], patterns=patterns).items] == below
+    assert len(expand([f"{tmp_path}/*"], patterns=["*.img"]).items) == 2
+    with pytest.raises(UsageError, match=r"--pattern \*\.gif fits none"):
+        expand([str(tmp_path)], patterns=["*.gif"])
+
+
+def test_files_are_not_asked_for_when_a_folder_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, *(f"{n // 10}/{n}.jpg" for n in range(50)))
+    asked: list[str] = []
+    true = os.stat
+
+    def stat(path: Any, **options: Any) -> os.stat_result:
+        asked.append(str(path))
+        return true(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert len(expand([str(tmp_path)]).items) == 50
+    assert len(asked) < 10
+
+
+def test_names_are_those_that_were_typed_and_places_hold_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "photos/a.jpg", "b.jpg", "elsewhere/x.txt")
+    monkeypatch.chdir(tmp_path)
+    items = expand(["photos", "./b.jpg", "p*/*.jpg"]).items
+    assert [item.name for item in items] == ["photos/a.jpg", "./b.jpg"]
+    assert [item.picture() for item in items] == [Path("photos/a.jpg"), Path("b.jpg")]
+    monkeypatch.chdir("elsewhere")
+    assert [Path(str(pickle.loads(pickle.dumps(item)).picture())).is_file() for item in items] == [True, True]
+
+
+class TestList:
+    def written(self, folder: Path, content: bytes) -> str:
+        (folder / "list.txt").write_bytes(content)
+        return str(folder / "list.txt")
+
+    def test_lines_keep_their_paths(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        touch(tmp_path, "a/1.jpg", "b/1.jpg", "b/sub/2.png", "c[1].jpg")
+        lines = ["a/1.jpg", "", "  ", "b", "../up.jpg", "c[1].jpg", "missing.jpg", f"{tmp_path}/a/1.jpg", "a/1.jpg"]
+        found = expand([], listed=self.written(tmp_path, "\r\n".join(lines).encode()))
+        assert [item.below for item in found.items] == [
+            *("a/1.jpg", "b/1.jpg", "b/sub/2.png", "up.jpg", "c[1].jpg", "missing.jpg"),
+            f"{str(tmp_path).lstrip('/')}/a/1.jpg",
+        ]
+        assert [item.name for item in found.items][3:6] == ["../up.jpg", "c[1].jpg", "missing.jpg"]
+        assert found.folders
+
+    def test_entries_between_nul(self, tmp_path: Path) -> None:
+        found = expand([], listed=self.written(tmp_path, b"a\nb.jpg\0./c\xff.jpg\0"))
+        assert [item.name for item in found.items] == ["a\nb.jpg", os.fsdecode(b"./c\xff.jpg")]
+        assert found.items[0].below.startswith("a_b-")
+
+    def test_what_cannot_be_is_a_failed_item(self, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "bad.zip").write_bytes(b"?")
+        lines = [f"{tmp_path}/empty", f"{tmp_path}/bad.zip", "missing.tar", "nonsense://x/1.jpg", f"{tmp_path}/x.jpg"]
+        found = expand([], listed=self.written(tmp_path, "\n".join(lines).encode()))
+        said = [str(item.problem) for item in found.items]
+        assert said[0] == "no pictures are in this folder"
+        assert "broken zip" in said[1]
+        assert said[2] == "no such file"
+        assert "no kind of storage" in said[3]
+        assert found.items[4].problem is None
+
+    def test_from_stdin(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfa.jpg\nb.jpg")))
+        assert [item.name for item in expand(["c.jpg"], listed="-").items] == ["c.jpg", "a.jpg", "b.jpg"]
+        with pytest.raises(UsageError, match="can be one of them"):
+            expand(["-"], listed="-")
+
+    def test_lists_that_are_none(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="is empty"):
+            expand([], listed=self.written(tmp_path, b"\n\n"))
+        with pytest.raises(UsageError, match=r"--list none\.txt: cannot be read \(no such file\)"):
+            expand([], listed="none.txt")
+
+
+def test_natural_order_goes_folder_by_folder() -> None:
+    names = ["a 1/x", "a/2", "a/10", "A/3", "a/010b", "b", "a/x2y10", "a/x2y9", "1" * 5000, "２"]
+    assert sorted(names, key=natural_order) == [
+        *("1" * 5000, "a/2", "A/3", "a/10", "a/010b", "a/x2y9", "a/x2y10", "a 1/x", "b", "２"),
+    ]
+
+
+def test_an_item_is_small(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("".join(f"photos/n{n // 1000:04}/picture_{n:08}.jpg\n" for n in range(20_000)))
+    tracemalloc.start()
+    found = expand([], listed=str(tmp_path / "list.txt"))
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held / len(found.items) < 200
+    assert len(pickle.dumps(found.items[:1000])) < 80_000

@@ -74,7 +74,7 @@ LOADING = Loading("net.onnx")
 
 @pytest.fixture(autouse=True)
 def nothing_stays_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("key", "explainer", "content"):
+    for name in ("key", "explainer"):
         monkeypatch.setattr(worker._Held, name, None)
 
 

@@ -175,6 +175,16 @@ class TestFolder:
         inputs = sorted(record["input"] for record in records())
         assert inputs == ["photos/0.png", "photos/a.png", "photos/b.jpg", "photos/sub/a.png"]
 
+    def test_a_page_to_look_at_is_written_at_the_end(self, heatcli: Run) -> None:
+        Path("photos/0.png").write_text("not a picture")
+        done = heatcli("explain", "photos", *NET, "-o", "maps", "--report", "maps/page.html")
+        assert done.code == 1
+        assert "3 heatmaps and 1 failure in a page" in done.err
+        assert "photos/sub/a.png" in Path("maps/page.html").read_text("utf-8")
+        assert len(Path("maps/page.csv").read_text("utf-8").splitlines()) == 5
+        refused = heatcli("explain", "photos/a.png", *NET, "--report", "page.html")
+        assert (refused.code, "--report goes with folders" in refused.err) == (2, True)
+
     def test_a_failure_is_recorded_with_the_same_keys(self, heatcli: Run) -> None:
         Path("photos/0.png").write_text("not a picture")
         Path("photos/2.npy").write_text("not a tensor")

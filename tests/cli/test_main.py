@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -116,6 +117,39 @@ def test_closed_streams(place: Path) -> None:
     assert (done.returncode, done.stdout) == (0, b"a.heatmap.png\n")
     if Path("/dev/full").exists():
         assert shell(COMMANDS[0], "2> /dev/full").returncode == 1
+
+
+def test_a_closed_stdin_is_an_empty_one(place: Path) -> None:
+    done = shell(("explain", "-", *NET), "<&-")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"heatcli: stdin is empty; pipe a picture into heatcli\n"
+    done = shell(("explain", "--list", "-", *NET), "<&-")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"heatcli: nothing to explain: --list - is empty\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals there")
+def test_a_run_that_is_told_to_end_says_how_far_it_is(place: Path) -> None:
+    """``timeout`` sends SIGTERM twice: to the command, and to its group, which has the workers in it."""
+    root = str(Path(heatcli.__file__).parents[1])
+    run = subprocess.Popen(
+        [sys.executable, "-m", "heatcli", "explain", "photos", *NET, "--watch", "--every", "0.1"],
+        env={**os.environ, "PYTHONPATH": root},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    with run:
+        assert run.stdout is not None
+        written = [run.stdout.readline() for _ in range(3)]
+        os.kill(run.pid, signal.SIGTERM)
+        os.killpg(run.pid, signal.SIGTERM)
+        rest, said = run.communicate(timeout=60)
+    assert (run.returncode, rest) == (130, b"")
+    assert said.endswith(b"Interrupted: 3 done; the same command goes on from there.\n")
+    assert b"Warning" not in said
+    assert all(Path(os.fsdecode(line.rstrip())).stat().st_size for line in written)
+    assert len(Path("heatmaps/records.jsonl").read_text("utf-8").splitlines()) == 3
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
