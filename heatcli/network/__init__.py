@@ -11,10 +11,11 @@ import onnx
 from onnx import helper, numpy_helper
 
 from heatcli import runtime
-from heatcli.errors import ModelError, NotAClassifier, UnreadableModel, UnsupportedModel, UnsupportedNode
+from heatcli.errors import HeatcliError, ModelError, NotAClassifier, UnreadableModel, UnsupportedModel, UnsupportedNode
 from heatcli.limits import Limits
 from heatcli.network import file, head, patterns, reading
 from heatcli.network.layers import Layer, Linear, Network, OutputSpec
+from heatcli.network.reading.soundness import unsound
 from heatcli.network.shuffling import Shuffle
 from heatcli.network.simplify import Simplified, simplify
 from heatcli.network.two_classes import two_classes
@@ -56,6 +57,11 @@ def read(
         raise _located(error, path) from error.__cause__
     except ModelError as error:
         raise type(error)(f"{path}: {error}") from error.__cause__
+    except (HeatcliError, OSError):
+        raise
+    except Exception as error:  # whatever a file can make of what onnx, NumPy and the readers take for granted
+        said = f"{type(error).__name__}: {runtime.reason(error)}"
+        raise UnreadableModel(f"{path}: cannot be understood ({said}); is it damaged? Export it again") from error
 
 
 def _read(
@@ -150,6 +156,7 @@ def decomposed(simplified: Simplified, logits: str, foreign: tuple[UnsupportedNo
     source = simplified.input.name
     layers, unsupported = reading.read_layers(nodes, source, simplified.constants, simplified.shapes, opsets)
     needed |= {node.output[0] for node in nodes}
+    unsupported = [*unsupported, *unsound(layers, simplified.shapes)]
     unclear = [node for node in simplified.unclear if node.name in needed]
     told = {node.name for node in unclear}
     if refused := (*unclear, *(node for node in unsupported if node.name not in told)):

@@ -19,6 +19,8 @@ from heatcli.network.layers import (
 )
 
 Shape = tuple[int, ...]
+LONGEST = 64
+"""Layers of one chain at most: activations are written in a dozen, and a file may have any number in a row."""
 Made = dict[str, Layer]
 """Every layer so far by the name of its output, in forward order."""
 
@@ -49,6 +51,8 @@ def elementwise(layer: Layer, made: Made, shapes: dict[str, Shape]) -> Layer | N
         return None
     between = {name for line in (first, *others) for name in line[: line.index(source)]}
     steps = steps_of(between, made, layer)
+    if len(steps) > LONGEST:
+        return None
     functions = [step.function for step in steps if isinstance(step, Activation)]
     operation = "·".join(["x", *functions]) if functions else "chain" if between else layer.operation  # x · x, x + x
     return Chain(name=layer.name, operation=operation, inputs=(source,), steps=steps)
@@ -57,7 +61,11 @@ def elementwise(layer: Layer, made: Made, shapes: dict[str, Shape]) -> Layer | N
 def _elementwise_line(name: str, made: Made, shapes: dict[str, Shape]) -> list[str]:
     """Return ``name`` and the tensors before it as far as elementwise layers of one input reach."""
     line = [name]
-    while (layer := made.get(line[-1])) is not None and isinstance(layer, Activation | Affine | Chain | Reshape):
+    while (
+        len(line) < LONGEST
+        and (layer := made.get(line[-1])) is not None
+        and isinstance(layer, Activation | Affine | Chain | Reshape)
+    ):
         if isinstance(layer, NormalizationChain) or shapes[layer.inputs[0]] != shapes[name]:
             break
         line.append(layer.inputs[0])
@@ -67,8 +75,13 @@ def _elementwise_line(name: str, made: Made, shapes: dict[str, Shape]) -> list[s
 def steps_of(names: Collection[str], made: Made, last: Layer) -> tuple[Layer, ...]:
     """Return the layers called ``names`` and ``last`` in forward order, chains among them as their steps, each once."""
     steps: Made = {}
-    for name, layer in made.items():
+    found: list[Layer] = []
+    for name in reversed(made):  # they are among the last
+        if len(found) == len(names):
+            break
         if name in names:
-            for step in layer.steps if isinstance(layer, Chain) else (layer,):
-                steps.setdefault(step.name, step)
+            found.append(made[name])
+    for layer in reversed(found):
+        for step in layer.steps if isinstance(layer, Chain) else (layer,):
+            steps.setdefault(step.name, step)
     return (*steps.values(), last)

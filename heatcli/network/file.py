@@ -17,6 +17,8 @@ from heatcli.network.examining import examine
 from heatcli.opening import Irregular, TooLarge, content, opened, reason
 
 LOOPS = ("Loop", "Scan", "SequenceMap")
+FOREIGN_CODE = ("EPContext", "PyOp", "PythonOp")
+"""Operations that hand a piece of the file, or a file that it names, to another program."""
 CONTROL_FLOW = ("If", *LOOPS)
 BLOCKED = "com.microsoft.nchwc"
 AGAIN = "re-export without layout optimisation"
@@ -94,6 +96,8 @@ def crashing(model: onnx.ModelProto) -> tuple[UnsupportedNode, ...]:
         for node in body:
             if node.op_type == "Split" and "" in node.output:
                 found.append(_unsupported(node, reason))
+            elif node.op_type in FOREIGN_CODE:
+                found.append(_unsupported(node, "code of another program inside the model, which is not run"))
             elif node.op_type in LOOPS and node.domain in ("", "ai.onnx"):
                 found.append(_unsupported(node, "control flow cannot be explained, and a loop may have no end"))
     return tuple(found)

@@ -308,5 +308,8 @@ sys.meta_path.insert(0, After())
 def when_read(code: str) -> str:
     """Return a patch that does ``code`` before a picture is read, ``source`` being its path; it has os and time."""
     lines = "".join(f"    {line}\n" for line in code.splitlines())
-    reading = f"import os, time\n_read = read_picture\ndef read_picture(source):\n{lines}    return _read(source)\n"
+    reading = (
+        "import os, time\n_read = read_picture\n"
+        f"def read_picture(source, *more):\n{lines}    return _read(source, *more)\n"
+    )
     return after_import("heatcli.pictures.reading", reading)

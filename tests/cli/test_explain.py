@@ -408,10 +408,14 @@ class TestOcclusion:
 
 
 def test_whether_a_model_can_be_read_is_found_out_by_reading_it(heatcli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(path: str, **options: Any) -> Any:
-        raise PermissionError(13, "Permission denied", path)
+    real = os.open
 
-    monkeypatch.setattr(onnx, "load", refused)
+    def refused(path: str, *options: Any, **more: Any) -> int:
+        if str(path).endswith("net.onnx"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, *options, **more)
+
+    monkeypatch.setattr(os, "open", refused)
     monkeypatch.setattr(os, "access", lambda path, *_: not str(path).endswith(".onnx"))
     for command in (("explain", "photos/a.png", *NET), ("inspect", "net.onnx")):
         done = heatcli(*command)

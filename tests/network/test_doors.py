@@ -288,6 +288,48 @@ def test_other_loops(tmp_path, operation, unopened):
                                                        tmp_path / "m.onnx")  # fmt: skip
 
 
+@pytest.mark.parametrize("operation", ["EPContext", "PythonOp"])
+def test_code_of_other_programs_is_not_run(tmp_path, operation, unopened):
+    """A provider would load what the node names, such as an engine for one processor."""
+    held = helper.make_node(operation, ["x"], ["s"], domain="com.microsoft", ep_cache_context="../engine.bin")
+    model = proto([held, *CONVOLUTION], {"w": f(5, 3, 3, 3)})
+    assert f"com.microsoft:{operation} (s): code of another program" in refusal(model, tmp_path / "m.onnx")
+
+
+# what only seems sound ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"group": 2**62}, {"group": -1}, {"strides": [1, 1, 1]}, {"dilations": [0, 1]}, {"pads": [1]}, {"group": 3}],
+    ids=str,
+)
+def test_attributes_that_contradict_weights(tmp_path, changes):
+    """Whatever onnxruntime lets pass of it: there is one line, and never a fault."""
+    model = classifier()
+    model.graph.node[0].attribute.extend(helper.make_attribute(name, value) for name, value in changes.items())
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError) as caught:
+        heatcli.load(path).network.require_layers()
+    assert str(caught.value).count("\n") <= 2
+
+
+def test_nodes_without_inputs(tmp_path):
+    nodes = [helper.make_node("Scaler", [], ["s"], domain="ai.onnx.ml"), *CONVOLUTION]
+    assert "cannot be understood (IndexError" in refusal(proto(nodes, {"w": f(5, 3, 3, 3)}), tmp_path / "m.onnx")
+
+
+def test_ten_thousand_sums_in_a_row(tmp_path):
+    """Each could be one with all before it: looking for that at every one would take minutes."""
+    names = ["c", *(f"a{place}" for place in range(10_000))]
+    sums = [helper.make_node("Add", [before, before], [after]) for before, after in zip(names, names[1:], strict=False)]
+    nodes = [CONVOLUTION[0], *sums, helper.make_node("GlobalAveragePool", [names[-1]], ["row"])]
+    path = tmp_path / "m.onnx"
+    path.write_bytes(proto(nodes, {"w": f(5, 3, 3, 3)}).SerializeToString())
+    assert len(heatcli.load(path).network.layers) > 10_000
+
+
 # functions ------------------------------------------------------------------------------------------------------------
 
 
