@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -323,7 +324,7 @@ def test_nodes_without_inputs(tmp_path):
 def test_ten_thousand_sums_in_a_row(tmp_path):
     """Each could be one with all before it: looking for that at every one would take minutes."""
     names = ["c", *(f"a{place}" for place in range(10_000))]
-    sums = [helper.make_node("Add", [before, before], [after]) for before, after in zip(names, names[1:], strict=False)]
+    sums = [helper.make_node("Add", [before, before], [after]) for before, after in pairwise(names)]
     nodes = [CONVOLUTION[0], *sums, helper.make_node("GlobalAveragePool", [names[-1]], ["row"])]
     path = tmp_path / "m.onnx"
     path.write_bytes(proto(nodes, {"w": f(5, 3, 3, 3)}).SerializeToString())
