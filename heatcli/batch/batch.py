@@ -14,7 +14,7 @@ from heatcli.batch.job import SHARED, Job, Ready
 from heatcli.batch.record_file import RecordFile, read
 from heatcli.batch.remote_records import RemoteRecords
 from heatcli.batch.runner import Outcome
-from heatcli.batch.work import Made
+from heatcli.batch.work import Made, changed_here
 from heatcli.batch.workers import Workers
 from heatcli.errors import HeatcliError, ModelError, OutputError, Unwritable, UsageError
 from heatcli.replacing import is_leftover
@@ -108,21 +108,23 @@ class Batch:
         for outcome in self._outcomes(items, partial(worker.make, self.job, step=step)):
             if outcome.result is not None:
                 entries = [made.record for made in outcome.result]
-                self.done += 1
                 unwritable = 0
             else:
                 error = outcome.error or HeatcliError("nothing was made")
                 unwritable = unwritable + 1 if isinstance(error, Unwritable) else 0
                 if unwritable == IN_A_ROW:
                     raise OutputError(f"{unwritable} heatmaps in a row could not be written; the last: {error}")
-                if isinstance(error, OutputError) or (isinstance(error, UsageError | ModelError) and not self.done):
+                of_one = file is not None and isinstance(error, Unwritable)  # a sub-folder that is closed
+                of_all = isinstance(error, UsageError | ModelError) and not self.done and not of_one
+                if of_all or isinstance(error, OutputError):
                     raise error
                 if defer is not None and defer(outcome.item, error):
                     continue
                 entries = [self.failure(outcome.item, error)]
-                self.failed += 1
             if file is not None:
                 file.add(*entries)
+            self.done += outcome.result is not None
+            self.failed += outcome.result is None
             yield outcome
 
     def failure(self, item: Item, error: BaseException) -> records.Record:
@@ -141,7 +143,7 @@ class Batch:
 
     def _survey(self, items: Sequence[Item], records_: Path, there: dict[str, int | None]) -> resuming.Earlier:
         earlier = resuming.survey(
-            items, read(records_), hash=self.job.hash or "", output=there.get, source=_changed_here
+            items, read(records_), hash=self.job.hash or "", output=there.get, source=changed_here
         )
         if earlier.other is not None:
             raise self._changed(earlier.other, earlier.others)
@@ -173,9 +175,3 @@ def evenly(items: Sequence[Item], most: int) -> list[Item]:
     """Return at most so many of the ``items``, spread evenly over them all."""
     step = max(1.0, len(items) / most)
     return [items[int(place * step)] for place in range(min(len(items), most))]
-
-
-def _changed_here(item: Item) -> int | None:
-    """Return when the picture was last changed, None where to know it would be a question to a server for each."""
-    place = item.place
-    return None if place is None or storage.is_remote(place) else storage.modified(place)

@@ -126,14 +126,21 @@ def check(plan: Plan, items: Sequence[Item]) -> None:
     if storage.is_remote(place):
         remote.check_writable(place)
         return
-    for folder in folders:
-        check_writable(folder)
     if plan.records is not None:
         check_writable(storage.parent(plan.records))
+    refused = [reason for folder in folders if (reason := _refusal(folder))]
+    if refused and len(refused) == len(folders):  # else it is a matter of the pictures that go there
+        raise UsageError(refused[0])
 
 
 def check_writable(folder: str | Path) -> None:
     """Raise UsageError unless ``folder`` can be written into, or made in the nearest folder above it that exists."""
+    if refusal := _refusal(folder):
+        raise UsageError(refusal)
+
+
+def _refusal(folder: str | Path) -> str | None:
+    """Return why nothing can be written into ``folder``, None where it can."""
     existing = Path(folder).absolute()
     while not os.path.lexists(existing):
         existing = existing.parent
@@ -141,6 +148,8 @@ def check_writable(folder: str | Path) -> None:
         reason = f"{existing} is not a folder"
     elif not os.access(existing, os.W_OK | os.X_OK):
         reason = f"no permission to write into {existing}"
+        if hasattr(os, "statvfs") and os.statvfs(existing).f_flag & os.ST_RDONLY:
+            reason = f"{existing} is on a read-only file system"
     else:
-        return
-    raise UsageError(f"cannot write into the output folder {folder}: {reason}; give another -o")
+        return None
+    return f"cannot write into the output folder {folder}: {reason}; give another -o"

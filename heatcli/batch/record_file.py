@@ -20,6 +20,10 @@ if sys.platform != "win32":
     import fcntl
 
 
+LONGEST = 1 << 26
+"""Bytes that a line has at most."""
+
+
 def read(path: Path) -> Iterator[Record]:
     """Yield the records of a file in order; lines that were torn by a crash and foreign schemas are left out."""
     for row in lines(path):
@@ -29,10 +33,14 @@ def read(path: Path) -> Iterator[Record]:
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file of records as they are, none where there is no such file."""
+    """Yield the lines of a file of records as they are, none where there is no such file.
+
+    What is longer than any record comes in pieces, so that no file of another kind fills the memory.
+    """
     try:
         with path.open("rb") as stream:
-            yield from stream
+            while row := stream.readline(LONGEST):
+                yield row
     except FileNotFoundError:
         return
 
@@ -57,36 +65,57 @@ class RecordFile:
         self._stream = self._opened()
 
     def keep(self, wanted: Callable[[Record], bool]) -> None:
-        """Keep those records that are ``wanted``, in their order; torn lines go. One line is held at a time."""
-        if all((entry := parsed(row)) is not None and wanted(entry) for row in lines(self.path)):
+        """Keep those records that are ``wanted``, in their order; torn lines go. One line is held at a time.
+
+        Raises UsageError where the file holds something else than records, which is then left as it is.
+        """
+        if all(keep for _, keep in self._judged(wanted)):
             return
         try:
+            if sys.platform == "win32":  # what is open cannot be replaced there
+                self._stream.close()
             with replacing(self.path) as stream:
-                _lock(stream, self.path)  # before it takes the place: no other run may come between
-                for row in lines(self.path):
-                    entry = parsed(row)
-                    if entry is not None and wanted(entry):
-                        stream.write(row)
+                _lock(stream, self.path)
+                stream.writelines(row for row, keep in self._judged(wanted) if keep)
+                stream.flush()
+                if sys.platform != "win32":  # the lock is held on when this takes the place: no run may come between
+                    kept = FileIO(os.dup(stream.fileno()), "ab")
         except OSError as error:
             raise self._cannot(error) from error
         self._stream.close()
-        self._stream = self._opened()
+        self._stream = self._opened() if sys.platform == "win32" else kept
+
+    def _judged(self, wanted: Callable[[Record], bool]) -> Iterator[tuple[bytes, bool]]:
+        """Yield every line and whether it is kept; raises UsageError for one that is whole and no record."""
+        for number, row in enumerate(lines(self.path), start=1):
+            entry = parsed(row)
+            if entry is None and row.endswith(b"\n") and row.strip():  # what a crash has torn has no end
+                raise UsageError(
+                    f"{self.path}: line {number} is no record of this version of heatcli\n"
+                    "Move the file away, or give another output folder with -o."
+                )
+            yield row, entry is not None and wanted(entry)
 
     def add(self, *entries: Record) -> None:
         """Append records in one write, so that the heatmaps of one picture are there together or not at all.
 
-        Raises OutputError where that cannot be done; the file is then as it was.
+        Raises OutputError where that cannot be done, or the file is no longer the one that was opened; it is then as
+        it was.
         """
-        content = b"".join((line(entry) + "\n").encode() for entry in entries)
+        content = memoryview(b"".join((line(entry) + "\n").encode() for entry in entries))
         place = self._stream.seek(0, os.SEEK_END)
         try:
-            written = os.write(self._stream.fileno(), content)
-            if written < len(content):  # the disk took a part
-                self._stream.write(content[written:])
-        except OSError as error:
-            with suppress(OSError):
-                self._stream.truncate(place)
-            raise self._cannot(error) from error
+            if not self._is_in_place():
+                raise OutputError(f"{self.path} was removed or replaced while this run was writing to it")
+            while content:  # the disk may take a part
+                content = content[os.write(self._stream.fileno(), content) :]
+        except BaseException as error:  # an interrupt among them
+            if content:
+                with suppress(OSError):
+                    self._stream.truncate(place)
+            if isinstance(error, OSError):
+                raise self._cannot(error) from error
+            raise
 
     def __enter__(self) -> Self:
         """Return the file itself."""
@@ -98,7 +127,7 @@ class RecordFile:
         """Close the file."""
         with suppress(OSError):
             os.fsync(self._stream.fileno())
-            if self._stream.seek(0, os.SEEK_END) == 0:
+            if self._stream.seek(0, os.SEEK_END) == 0 and self._is_in_place():
                 self.path.unlink()
                 if self._made:
                     self.path.parent.rmdir()
@@ -111,12 +140,18 @@ class RecordFile:
             while True:
                 stream = self.path.open("ab", buffering=0)
                 _lock(stream, self.path)
-                with suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(stream.fileno()), self.path.stat()):
-                        return stream
+                if self._is_in_place(stream):
+                    return stream
                 stream.close()  # another run put a new file in its place before the lock was ours
         except OSError as error:
             raise self._cannot(error) from error
+
+    def _is_in_place(self, stream: FileIO | None = None) -> bool:
+        """Whether what is open is still the file of that name."""
+        try:
+            return os.path.samestat(os.fstat((stream or self._stream).fileno()), self.path.stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def _cannot(self, error: OSError) -> OutputError:
         return OutputError(f"cannot write {self.path}: {error.strerror or error}")

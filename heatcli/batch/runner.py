@@ -69,7 +69,7 @@ def run(
         raise
     finally:
         for entry in run_.pending:
-            entry.future.cancel()
+            run_.workers.cancel(entry.future)
 
 
 class _Run(Generic[ItemT, ResultT]):
@@ -110,7 +110,7 @@ class _Run(Generic[ItemT, ResultT]):
 
     def under_way(self) -> Iterator[Outcome[ItemT, ResultT]]:
         """Yield what is done or will be within ``GRACE`` seconds; the rest is given up."""
-        running = [entry for entry in self.pending if not entry.future.cancel()]
+        running = [entry for entry in self.pending if not self.workers.cancel(entry.future)]
         self.pending.clear()
         until = time.monotonic() + GRACE
         for entry in running:
@@ -144,15 +144,15 @@ class _Run(Generic[ItemT, ResultT]):
 
     def _alone(self, item: ItemT) -> Outcome[ItemT, ResultT]:
         """Do one item by itself, so that a worker's death is known to be its doing."""
+        how: str | None = None
         for _ in range(TRIES):
             outcomes = self._waited(self._begun(_Chunk([item])))
             if outcomes is not None:
                 return outcomes[0]
+            how = self.workers.died() or how
             self.workers.renew()
-        died = PictureError(
-            "the worker process died with it, and with nothing else: out of memory, or a broken decoder"
-        )
-        return Outcome(item, None, died)
+        why = how or "out of memory, or a broken decoder"
+        return Outcome(item, None, PictureError(f"the worker process died with it, and with nothing else: {why}"))
 
 
 def _asked(number: int | Callable[[], int]) -> Callable[[], int]:

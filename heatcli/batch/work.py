@@ -78,10 +78,15 @@ class Work:
     def make(self, item: Item) -> tuple[Made, ...]:
         """Explain the item, draw and write the heatmap of every class and what else was asked for.
 
-        Raises PictureError where it cannot be read, OutputError where nothing can be written any more.
+        Raises PictureError where it cannot be read or changes meanwhile, OutputError where nothing can be written any
+        more.
         """
+        begun = changed_here(item)
         explanations = self.explain(item)
-        return tuple(self._write(item, explanation, of=len(explanations)) for explanation in explanations)
+        made = tuple(self._write(item, explanation, of=len(explanations)) for explanation in explanations)
+        if changed_here(item) != begun:  # a heatmap that is newer would pass for that of the new picture
+            raise PictureError(f"{item.name}: changed while it was being explained; the same command does it again")
+        return made
 
     def strongest(self, item: Item) -> float:
         """Return the relevance that would get the strongest colour if the item were drawn alone, 0 for no picture."""
@@ -160,6 +165,12 @@ def written(place: str, content: bytes, base: str = "") -> None:
     except OSError as error:
         reason = f"cannot write {storage.shown(place)}: {storage.reason(error)}"
         raise (OutputError if error.errno in NO_PLACE else Unwritable)(reason) from error
+
+
+def changed_here(item: Item) -> int | None:
+    """Return when the picture was last changed, None where to know it would be a question to a server for each."""
+    place = item.place
+    return None if place is None or storage.is_remote(place) else storage.modified(place)
 
 
 def _shown(explanation: Explanation, drawn: dict[str, Any]) -> PIL.Image.Image:

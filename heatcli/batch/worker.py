@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from heatcli.batch.items import Item
 from heatcli.batch.job import Job, Loading, Ready
 from heatcli.batch.work import Made, Work
-from heatcli.errors import Fault, HeatcliError, ModelError
+from heatcli.errors import Fault, HeatcliError, ModelError, PictureError
 
 if TYPE_CHECKING:
     from heatcli.explainer import Explainer
@@ -46,7 +46,10 @@ def explainer(loading: Loading) -> Explainer:
             import heatcli
 
             _Held.explainer = None
-            _Held.explainer = heatcli.load(loading.model, **loading.keywords, threads=loading.threads)
+            try:
+                _Held.explainer = heatcli.load(loading.model, **loading.keywords, threads=loading.threads)
+            except MemoryError:
+                raise ModelError(f"{loading.model}: there is not enough memory to load it") from None
             _Held.key = loading.key
         return _Held.explainer
 
@@ -130,8 +133,11 @@ def strongest(job: Job, item: Item) -> float:
         raise fault(error) from error
 
 
-def fault(error: Exception) -> Fault:
+def fault(error: Exception) -> HeatcliError:
     """Return ``error``, which is none of ours, in a form that survives the way to another process."""
+    if isinstance(error, MemoryError):  # of this one picture: those beside it may have had the rest
+        told = f" ({error})" if str(error) else ""
+        return PictureError(f"out of memory{told}; fewer at once need less: --jobs 1")
     trace = "".join(traceback.format_exception(error))
     return Fault(f"unexpected {type(error).__name__}: {error}", type(error).__name__, trace)
 

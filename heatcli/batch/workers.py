@@ -5,14 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from heatcli.batch import worker
+from heatcli.batch import ending, worker
 from heatcli.batch.job import Job, Ready
 from heatcli.errors import ModelError
 
@@ -61,6 +60,10 @@ class Workers:
             self._executor = self._start()
         return self._executor.submit(fn, *args)
 
+    def cancel(self, future: Future[Any]) -> bool:
+        """Take work back that was handed in, and return whether it was not begun and so never will be."""
+        return future.cancel()
+
     def prepare(self, job: Job) -> Ready:
         """Have the model loaded anew and return what is known of it; raises what ``worker.ready`` raises."""
         worker.forget()
@@ -69,6 +72,10 @@ class Workers:
     def is_lost(self, error: BaseException) -> bool:
         """Whether ``error`` says that a worker died and took its work with it."""
         return isinstance(error, BrokenExecutor)
+
+    def died(self) -> str | None:
+        """Return how the worker ended that was lost, in words that follow "it was"; None where that is not known."""
+        return None
 
     def renew(self) -> None:
         """Start anew after a worker has died."""
@@ -87,7 +94,9 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the workers."""
+        """Stop the workers; after an interrupt what is under way is not waited for."""
+        if error is not None and not isinstance(error, Exception):
+            self.give_up()
         if self._executor is not None:
             self._executor.shutdown(wait=not self.given_up, cancel_futures=True)
         if not self.given_up:
@@ -108,44 +117,75 @@ class Processes(Workers):
 
     def __init__(self, count: int) -> None:
         """Have ``count`` of them."""
-        context = multiprocessing.get_context("spawn")  # a fork would copy locks that onnxruntime's threads hold
-        super().__init__(lambda: ProcessPoolExecutor(count, mp_context=context, initializer=_begin), count)
+        super().__init__(lambda: _pool(count), count)
+        self._processes: set[BaseProcess] = set()
 
     def prepare(self, job: Job) -> Ready:
         """Have one of the processes load the model; this one does not."""
         try:
             return self.submit(worker.ready, job).result()
         except BrokenExecutor:
-            raise ModelError(
-                f"{job.loading.model}: the process that loads it died: out of memory, or a fault in onnxruntime"
-            ) from None
+            how = self.died() or "out of memory, or a fault in onnxruntime"
+            raise ModelError(f"{job.loading.model}: the process that loads it died: {how}") from None
 
     def submit(self, fn: Callable[..., ResultT], /, *args: Any) -> Future[ResultT]:
         """Hand in ``fn(*args)``; processes that are started for it do not hear interrupts, not even at their start."""
         if not hasattr(signal, "pthread_sigmask"):
-            return super().submit(fn, *args)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            return self._submitted(fn, *args)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ending.UNHEARD)
         try:
-            return super().submit(fn, *args)
+            return self._submitted(fn, *args)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _submitted(self, fn: Callable[..., ResultT], /, *args: Any) -> Future[ResultT]:
+        others = set(multiprocessing.active_children()) - self._processes
+        future = super().submit(fn, *args)
+        self._processes |= set(multiprocessing.active_children()) - others
+        return future
+
+    def cancel(self, future: Future[Any]) -> bool:  # noqa: ARG002 - other workers look at it
+        """Leave it where it is: a pool of Python 3.11 whose processes end stumbles over what was cancelled."""
+        return False
+
+    def died(self) -> str | None:
+        """Return by which signal or with which exit code it ended."""
+        return ending.told(self._processes)
+
+    def renew(self) -> None:
+        """End the processes that are left, and start anew."""
+        ending.end(self._processes)
+        self._processes.clear()
+        if self._executor is not None:  # waited for, since Python would complain at its exit that it is still ending
+            self._executor.shutdown(wait=True, cancel_futures=True)
+        self._executor = None
 
     def give_up(self) -> None:
         """End the processes at once; what they wrote is whole, since files are renamed into place."""
         super().give_up()
-        for process in multiprocessing.active_children():
-            process.kill()
+        ending.end(self._processes)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the workers, after an error without waiting for what is under way."""
+        if error is not None:
+            ending.end(self._processes)
+        super().__exit__(kind, error, trace)
 
 
-def _begin() -> None:
-    """Leave interrupts to the process that started this one, and end when it has ended, however that was."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _pool(count: int) -> ProcessPoolExecutor:
+    """Return a pool whose processes are started anew: a fork would copy locks that onnxruntime's threads hold.
 
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+    Python watches the pool's semaphores and would report, after a run was killed, that it has cleared them away.
+    """
+    name = "PYTHONWARNINGS"
+    before = os.environ.get(name)
+    os.environ[name] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))
+    try:
+        return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=ending.begin)
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import sys
 import threading
 import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
+from heatcli.cli import interrupts
+from heatcli.cli.interrupts import INTERRUPTED, Interrupted
 from heatcli.errors import Fault, HeatcliError
-
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,9 +24,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 all done, 1 some inputs failed, 2 wrong usage, 3 the model cannot be used, 130 interrupted. Every error is one
     message on stderr; the traceback is shown with ``--debug``.
     """
-    own = arguments is None
-    if own and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _main(arguments)
+    except (KeyboardInterrupt, Interrupted) as stop:
+        return _interrupted(stop, alone=arguments is None)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    if arguments is None:
+        interrupts.listen()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     debug = "--debug" in arguments
     if sys.stderr is None:  # closed by whoever started us; messages have nowhere to go
@@ -47,8 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _forget(sys.stdout)
         return 1
-    except KeyboardInterrupt:
-        return _interrupted(alone=own)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except Fault as error:
@@ -69,19 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    """End as after Ctrl-C when ``timeout``, ``kill`` or a shutdown asks for it; ``timeout`` asks twice."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
+def _interrupted(stop: BaseException, *, alone: bool) -> int:
+    """Return the exit code; where the process is ours ``alone``, end it, and with it threads that would go on.
 
-
-def _interrupted(*, alone: bool) -> int:
-    """Return the exit code; where the process is ours ``alone``, end it, and with it threads that would go on."""
+    A command that has said how far it was gives its words to the interrupt; else that it was one is said here.
+    """
+    if not stop.args:
+        _say("interrupted")
     if alone and any(thread is not threading.current_thread() for thread in threading.enumerate()):
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(INTERRUPTED)
+        interrupts.end_at_once()
     return INTERRUPTED
 
 
@@ -122,6 +120,10 @@ def _run(arguments: Sequence[str]) -> int:
         command = context.command_path if context is not None else "heatcli"
         _say(f"{_in_our_words(error)}\nTry '{command} --help'.")
         return 2
+    except Exception as error:
+        if interrupts.heard():  # it came into an import perhaps, which then failed
+            raise Interrupted from error
+        raise
     return code if isinstance(code, int) else 0
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from heatcli.cli.interrupts import Interrupted
+
 
 class Entry(NamedTuple):
     """A command: where its function or its own app is, what it does in a line, and what stands below its help."""
@@ -94,6 +96,13 @@ class Commands(TyperGroup):
         command: Any = typer.main.get_command(found)
         command.name = cmd_name
         return command
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and let an interrupt pass typer, which would wait for threads that are at work."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise Interrupted(*stop.args) from stop
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write what each command does in a line."""

@@ -190,10 +190,11 @@ def _fit(job: Job, console: Console, *, verbose: bool) -> None:
         with _stages(console) as show:
             for event in job.run():
                 _tell(event, job, console, show, verbose=verbose)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         done = sum(job.reports.get(name) is not None for name in job.reports)
         kept = f" and kept in {job.checkpoint}; the same command goes on from there" if done else ""
-        stderr_console().print(f"Interrupted: {done} of {count(job.layers, 'layer')} fitted{kept}.", soft_wrap=True)
+        stop.args = (f"Interrupted: {done} of {count(job.layers, 'layer')} fitted{kept}.",)
+        stderr_console().print(*stop.args, soft_wrap=True)
         raise
     seconds = time.perf_counter() - begun
     used = pictures - len(job.fitter.failed)

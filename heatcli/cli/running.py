@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -281,7 +281,9 @@ class _Stoppable(AbstractContextManager[None]):
         so_far = f"{done} done" if self.total is None else f"{done} of {count(self.total, 'input')} done"
         if isinstance(error, KeyboardInterrupt):
             again = "; the same command goes on from there" if self.goes_on else ""
-            run.errors.print(f"Interrupted: {so_far}{again}.")
+            error.args = (f"Interrupted: {so_far}{again}.",)
+            with suppress(OSError):  # the terminal may be gone
+                run.errors.print(*error.args)
         elif isinstance(error, OutputError | ClusterError):
             again = "; when that is mended, the same command goes on from there" if self.goes_on else ""
             run.errors.print(f"Stopped: {so_far}{again}.")
