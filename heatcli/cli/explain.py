@@ -180,7 +180,7 @@ def explain(
             saved,
             layers,
             show=show,
-            whole=not kept and len(found.items) == 1,
+            whole=len(found.items) == 1 and not found.folders,
             base="" if cluster is None else storage.absolute(""),
         )
         try:
