@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from heatcli.batch import records, resuming, runner, storage, worker
-from heatcli.batch.items import Item
+from heatcli.batch.items import Item, carried
 from heatcli.batch.job import SHARED, Job, Ready
 from heatcli.batch.record_file import RecordFile, read
 from heatcli.batch.remote_records import RemoteRecords
@@ -105,6 +105,8 @@ class Batch:
         that is no matter of one item: OutputError, and before anything has succeeded UsageError and ModelError.
         """
         unwritable = 0
+        if not self.workers.here:
+            items = map(carried, items)
         for outcome in self._outcomes(items, partial(worker.make, self.job, step=step)):
             if outcome.result is not None:
                 entries = [made.record for made in outcome.result]
