@@ -20,6 +20,8 @@ TOLD = 3
 """The exit code of a worker that was told to end."""
 PATIENCE = 0.5
 """Seconds in which a worker that was told to end does so; one that is still being started may not hear it."""
+BROKEN = "SIGSEGV"
+"""What code that is broken ends by, and code that lacks memory seldom."""
 UNHEARD = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
 """What a terminal sends to all processes: workers leave it to the one that started them."""
 

@@ -130,7 +130,7 @@ class Processes(Workers):
         Where the system knows no such limit on memory there is none.
         """
         super().__init__(lambda: _pool(count, memory), count)
-        self.seconds = seconds
+        self.seconds, self._memory = seconds, memory
         self._processes: set[BaseProcess] = set()
 
     def prepare(self, job: Job) -> Ready:
@@ -166,7 +166,10 @@ class Processes(Workers):
 
     def died(self) -> str | None:
         """Return by which signal or with which exit code it ended."""
-        return ending.told(self._processes)
+        how = ending.told(self._processes)
+        if how is None or self._memory is None or ending.BROKEN in how:
+            return how
+        return f"{how}; it had {self._memory / 1e9:.2g} GB of memory, --limit memory=N gives more"
 
     def stop_overdue(self) -> None:
         """End the processes, the one that takes too long among them."""
