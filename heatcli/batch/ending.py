@@ -34,6 +34,8 @@ def begin(memory: int | None = None) -> None:
     if memory is not None and sys.platform != "win32":
         import resource
 
+        from heatcli import load  # noqa: F401 - what comes from files is to be fenced in, and not our own libraries
+
         with suppress(OSError, ValueError):  # a lower one is in force already
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     for number in UNHEARD:

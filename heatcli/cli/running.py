@@ -223,7 +223,9 @@ class Run:
         for entry in outcome.result:
             if many:
                 self.warnings.update(
-                    warning for warning in entry.record["warnings"] if len(self.warnings) < MOST or warning in self.warnings
+                    warning
+                    for warning in entry.record["warnings"]
+                    if len(self.warnings) < MOST or warning in self.warnings
                 )
                 if self.verbose:
                     self.console.print(Text(clean(f"{item.called}: {telling.summary(entry)}")), soft_wrap=True)
