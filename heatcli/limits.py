@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from heatcli.errors import UsageError
 
 SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+def installed() -> int:
+    """Return the bytes of memory that this machine has, 16 GB where it does not say."""
+    try:
+        return max(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), 1)
+    except (AttributeError, OSError, ValueError):
+        return 16 * 10**9
 
 
 @dataclass(frozen=True)
@@ -20,7 +29,9 @@ class Limits:
     ``file``: bytes of the model file. ``nodes``: operations, those of inner graphs and functions counted each time that
     they are called. ``weights``: bytes of all constants, in the file and beside it. ``dimension``: elements of one
     tensor, and so the length of an axis. ``activations``: bytes of all tensors that the network computes of one
-    picture. ``pixels``: width × height of a picture.
+    picture. ``pixels``: width × height of a picture. ``memory`` and ``seconds`` fence in a process that pictures are
+    explained in: bytes of its address space, by itself as many as the machine has, and seconds that a picture, or the
+    loading of the model, may take.
     """
 
     file: int = 2 * 10**9
@@ -29,6 +40,8 @@ class Limits:
     dimension: int = 2 * 10**9
     activations: int = 8 * 10**9
     pixels: int = 80 * 10**6
+    memory: int = field(default_factory=installed)
+    seconds: int = 600
 
     def __post_init__(self) -> None:
         """Raise UsageError for a limit that is no whole number from 1 on."""
@@ -39,7 +52,7 @@ class Limits:
 
     def items(self) -> list[tuple[str, int]]:
         """Return every limit by name."""
-        return [(field.name, getattr(self, field.name)) for field in fields(self)]
+        return [(entry.name, getattr(self, entry.name)) for entry in fields(self)]
 
     @classmethod
     def of(cls, given: Limits | Mapping[str, int | str] | None) -> Self:
@@ -53,7 +66,7 @@ class Limits:
             return cls()
         if not isinstance(given, Mapping):
             raise UsageError(f"limits must go from names to numbers, not be a {type(given).__name__}")
-        known = [field.name for field in fields(cls)]
+        known = [entry.name for entry in fields(cls)]
         changed: dict[str, Any] = {}
         for name, value in given.items():
             if name not in known:

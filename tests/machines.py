@@ -63,7 +63,9 @@ class Machines:
 
     def schedule(self) -> None:
         """Start the scheduler, at the same address again."""
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
+        given = ["--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"]
+        given += ["--idle-timeout", "600"]  # where the tests were killed and nobody ends it
+        self.scheduler = self._start("scheduler", *given)
         until(lambda: listens(self.port), "the scheduler listens")
 
     def work(self, *options: str, **environment: str) -> subprocess.Popen[bytes]:

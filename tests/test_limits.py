@@ -35,7 +35,7 @@ def test_a_mapping_changes_some_of_the_defaults():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"memory": 1}, "--limit memory: there is no such limit; known: file, nodes, weights, dimension, activations"),
+        ({"money": 1}, "--limit money: there is no such limit; known: file, nodes, weights, dimension, activations"),
         ({"nodes": 0}, "--limit nodes=0: a whole number from 1 on"),
         ({"nodes": 1.5}, "--limit nodes=1.5: a whole number from 1 on"),
         ({"nodes": True}, "--limit nodes=True: a whole number"),

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import re
-import socket
-import threading
 import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from heatcli.batch import worker
+from heatcli.batch import reaching, worker
+from heatcli.batch.cluster_work import OtherVersions, own_versions, with_network
 from heatcli.batch.job import Job, Ready
-from heatcli.batch.versions import versions
+from heatcli.batch.reaching import reason, within
 from heatcli.batch.workers import AtOnce, Workers
-from heatcli.errors import ClusterError, HeatcliError, UsageError
-
-if TYPE_CHECKING:
-    from heatcli.explainer import Explainer
+from heatcli.errors import ClusterError, UsageError
 
 ResultT = TypeVar("ResultT")
 
@@ -40,7 +33,6 @@ SPAN = 2.0
 """So many seconds of work it gets at once: enough for the way there not to count, little to do again when it dies."""
 SHARES = 4
 """So many chunks each worker gets at least where there are as many items: none is left with much at the end."""
-ADDRESS = re.compile(r"(?:(?P<scheme>tcp|tls|ws|wss)://)?(?P<host>\[[^\]\s]+\]|[^\s:/@\[\]]+):(?P<port>\d{1,5})/?")
 LOST = ("KilledWorker", "FutureCancelledError", "FuturesCancelledError", "FutureLostError")
 """What distributed calls work that is gone: with its worker again and again, with what was sent to it, with all."""
 
@@ -56,13 +48,13 @@ class Cluster(Workers):
 
         So many ``items`` are to be shared out.
         """
-        self._address = _checked(address)
+        self._address = reaching.checked(address)
         try:
             self._distributed: Any = import_module("distributed")
         except ImportError:
             raise UsageError("--cluster needs Dask: python -m pip install 'heatcli[cluster]'") from None
-        _quiet()
-        _reach(self._address)
+        reaching.quiet()
+        reaching.reach(self._address, PATIENCE)
         self._key, self._content = "", b""
         self._sent: Any = None
         self._under_way: dict[Future[Any], Any] = {}
@@ -97,7 +89,8 @@ class Cluster(Workers):
         self._look()
         future: Future[ResultT] = Future()
         try:
-            theirs = self._client.submit(_with_network, self._key, versions(), self._sent, fn, *args, pure=False)
+            sent = self._key, own_versions(), self._sent
+            theirs = self._client.submit(with_network, *sent, fn, *args, pure=False)
             self._under_way[future] = theirs
             theirs.add_done_callback(partial(self._done, future))
         except Exception as error:  # distributed raises what its transports raise
@@ -128,7 +121,7 @@ class Cluster(Workers):
             if not self._is_there():
                 self._send()
         except Exception as error:  # see above
-            raise ClusterError(f"{self}: the workers do not take the network ({_reason(error)})") from error
+            raise ClusterError(f"{self}: the workers do not take the network ({reason(error)})") from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -139,15 +132,15 @@ class Cluster(Workers):
             if self._under_way:
                 self._client.cancel(list(self._under_way.values()))
             elif kind is None:
-                _within(LEAVING, self._client.run, worker.forget, on_error="ignore")
+                within(LEAVING, self._client.run, worker.forget, on_error="ignore")
         self._leave()
 
     def _connected(self) -> Any:
         try:
             # its own timeout does not count where somebody listens and says nothing
-            return _within(PATIENCE, self._distributed.Client, self._address, timeout=PATIENCE, set_as_default=False)
+            return within(PATIENCE, self._distributed.Client, self._address, timeout=PATIENCE, set_as_default=False)
         except Exception as error:  # see above
-            raise UsageError(f"{self}: no Dask scheduler answers there ({_reason(error)})") from error
+            raise UsageError(f"{self}: no Dask scheduler answers there ({reason(error)})") from error
 
     def _leave(self) -> None:
         with suppress(Exception):
@@ -173,7 +166,7 @@ class Cluster(Workers):
                 if self._client.status == "closed":
                     self._client = self._connected()
                 if self._client.status == "running":
-                    _within(left, self._client.wait_for_workers, 1, timeout=left)
+                    within(left, self._client.wait_for_workers, 1, timeout=left)
                     return True
             except Exception as error:  # see above
                 if isinstance(error, TimeoutError):
@@ -184,7 +177,7 @@ class Cluster(Workers):
     def _problem(self) -> str | None:
         """Return why a worker cannot be among those of this run: it has no heatcli, or another version."""
         try:
-            found = _within(PATIENCE, self._client.run, _versions, on_error="return")
+            found = within(PATIENCE, self._client.run, own_versions, on_error="return")
         except Exception as error:  # see above
             found = {"": error}
         return next(filter(None, (self._compared(place, theirs) for place, theirs in found.items())), None)
@@ -192,9 +185,9 @@ class Cluster(Workers):
     def _compared(self, place: str, theirs: dict[str, str] | BaseException) -> str | None:
         if isinstance(theirs, BaseException):
             if isinstance(theirs, ImportError) or "ModuleNotFoundError" in str(theirs):
-                return f"{self}: the worker {place} has no heatcli ({_reason(theirs)}); install it there"
-            return f"{self}: the worker {place} does not answer ({_reason(theirs)})"
-        for name, version in versions().items():
+                return f"{self}: the worker {place} has no heatcli ({reason(theirs)}); install it there"
+            return f"{self}: the worker {place} does not answer ({reason(theirs)})"
+        for name, version in own_versions().items():
             if name != "python" and theirs.get(name) != version:
                 return (
                     f"{self}: the worker {place} has {name} {theirs.get(name)}, this machine {version}; "
@@ -203,7 +196,7 @@ class Cluster(Workers):
         return None
 
     def _send(self) -> None:
-        self._sent = _within(
+        self._sent = within(
             10 * PATIENCE, self._client.scatter, self._content, broadcast=True, hash=False, timeout=PATIENCE
         )
 
@@ -212,12 +205,12 @@ class Cluster(Workers):
         if self._sent.status != "finished":
             return False
         try:
-            return bool(_within(PATIENCE, self._client.who_has, [self._sent]).get(self._sent.key))
+            return bool(within(PATIENCE, self._client.who_has, [self._sent]).get(self._sent.key))
         except CancelledError:  # the scheduler has forgotten it
             return False
 
     def _threads(self) -> int:
-        return sum(_within(PATIENCE, self._client.nthreads).values())
+        return sum(within(PATIENCE, self._client.nthreads).values())
 
     def _look(self) -> None:
         """Count the workers now and then: more may have come."""
@@ -227,90 +220,5 @@ class Cluster(Workers):
             self._looked = time.monotonic()
 
 
-class OtherVersions(Exception):
-    """A worker that came later has other versions."""
-
-
 class Unreachable(Exception):
     """Work cannot be handed in."""
-
-
-def _with_network(
-    key: str,
-    sender: dict[str, str],
-    content: bytes,
-    fn: Callable[[Any, Sequence[Any]], ResultT],
-    work: Any,
-    items: Sequence[Any],
-) -> tuple[ResultT, float, int]:
-    """Do ``fn(work, items)`` on a machine of the cluster, with the network as it was sent.
-
-    Return its result, the seconds it took and the number of items.
-    """
-    own = _versions()
-    if {**own, "python": ""} != {**sender, "python": ""}:
-        raise OtherVersions
-    explainer = worker.received(key, content)
-    here: Any = import_module("distributed").get_worker()
-    task = here.get_current_task()
-
-    def wanted() -> Explainer:
-        """Return the explainer, unless nobody waits for the rest of this work any more."""
-        known = here.state.tasks.get(task)
-        if known is None or known.state == "cancelled":
-            raise HeatcliError("the run was interrupted")
-        return explainer
-
-    begun = time.perf_counter()
-    return worker.with_explainer(wanted, fn, work, items), time.perf_counter() - begun, len(items)
-
-
-@cache
-def _versions() -> dict[str, str]:
-    return versions()
-
-
-def _checked(address: str) -> str:
-    """Return the address with its scheme; raises UsageError where it is none."""
-    found = ADDRESS.fullmatch(address.strip())
-    if found is None or not 0 < int(found["port"]) < 1 << 16:
-        raise UsageError(f"--cluster {address}: is no address of a Dask scheduler, such as tcp://host:8786")
-    return f"{found['scheme'] or 'tcp'}://{found['host']}:{found['port']}"
-
-
-def _reach(address: str) -> None:
-    """Raise UsageError at once where nobody listens; distributed itself would try again and again."""
-    host, _, port = address.partition("://")[2].rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(
-            f"--cluster {address}: nobody answers there ({reason}); start a scheduler with: dask scheduler"
-        ) from error
-
-
-def _quiet() -> None:
-    """Keep what distributed tells its operators away from people who look at pictures."""
-    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in ("distributed", "tornado")]
-    for name in names:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    warnings.filterwarnings("ignore", module=r"distributed\b")
-
-
-def _within(seconds: float, fn: Callable[..., Any], /, *args: Any, **keywords: Any) -> Any:
-    """Return ``fn(*args, **keywords)``; raises TimeoutError where it takes longer: what hangs says nothing."""
-    future: Future[Any] = Future()
-
-    def call() -> None:
-        try:
-            future.set_result(fn(*args, **keywords))
-        except BaseException as error:  # is raised again where the result is waited for
-            future.set_exception(error)
-
-    threading.Thread(target=call, daemon=True).start()
-    return future.result(timeout=seconds)
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

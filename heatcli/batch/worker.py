@@ -49,7 +49,9 @@ def explainer(loading: Loading) -> Explainer:
             try:
                 _Held.explainer = heatcli.load(loading.model, **loading.keywords, threads=loading.threads)
             except MemoryError:
-                raise ModelError(f"{loading.model}: there is not enough memory to load it") from None
+                raise ModelError(
+                    f"{loading.model}: there is not enough memory to load it, or --limit memory=N is too low"
+                ) from None
             _Held.key = loading.key
         return _Held.explainer
 
@@ -90,6 +92,15 @@ def ready(job: Job) -> Ready:
     Raises ModelError where the model cannot be used, UsageError for a target, method or rule that is not known, and
     UnsupportedModel for a method that needs layers where there are none.
     """
+    try:
+        return _ready(job)
+    except HeatcliError:
+        raise
+    except Exception as error:  # other exceptions do not always survive the way to another process
+        raise fault(error) from error
+
+
+def _ready(job: Job) -> Ready:
     import numpy as np
 
     from heatcli.targets import resolve_target
@@ -135,9 +146,13 @@ def strongest(job: Job, item: Item) -> float:
 
 def fault(error: Exception) -> HeatcliError:
     """Return ``error``, which is none of ours, in a form that survives the way to another process."""
-    if isinstance(error, MemoryError):  # of this one picture: those beside it may have had the rest
+    if isinstance(error, MemoryError) or "start new thread" in str(
+        error
+    ):  # of this one picture: those beside it may have had the rest
         told = f" ({error})" if str(error) else ""
-        return PictureError(f"out of memory{told}; fewer at once need less: --jobs 1")
+        return PictureError(
+            f"out of memory{told}; fewer at once need less: --jobs 1, and --limit memory=N may give a process more"
+        )
     trace = "".join(traceback.format_exception(error))
     return Fault(f"unexpected {type(error).__name__}: {error}", type(error).__name__, trace)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +26,7 @@ from heatcli.cli.fetching import offer
 from heatcli.cli.report import page_at
 from heatcli.cli.running import Run
 from heatcli.errors import UnsupportedModel, UsageError
+from heatcli.limits import Limits
 
 FEW = 3
 """So many unsupported nodes are listed with their reasons; more are counted by operation."""
@@ -92,6 +93,9 @@ def explain(
     jobs: options.Jobs = None,
     workers: options.WorkersOption = None,
     cluster: options.ClusterOption = None,
+    isolate: options.Isolate = None,
+    limit: options.Limit = None,
+    max_pixels: options.MaxPixels = None,
     fail_fast: options.FailFast = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -115,8 +119,6 @@ def explain(
     outputs.check(plan, found.items)
     saved = values.choices(save, "--save", ("npy", "npz", "root"))
     _check_stdio(found, plan, saved=bool(saved), json=json)
-    if cluster is not None and any(item.is_stdin for item in found.items):
-        raise UsageError("--cluster: other machines cannot read this stdin; give a file that all of them see")
     if layers and "npz" not in saved:
         raise UsageError("--layers goes with --save npz")
     if layers and engine is options.Engine.COMPILED:
@@ -134,6 +136,8 @@ def explain(
         layout=layout,
         range_=range_,
         inputs=input_,
+        limit=limit,
+        max_pixels=max_pixels,
     )
     loading |= {"engine": engine.value, "provider": provider}
     settings = values.settings(
@@ -161,6 +165,7 @@ def explain(
         **settings,
         **loading,
     }
+    asked.pop("limits", None)  # what is accepted changes no heatmap
     asked |= {**asdict(drawing), "pixel_scale": loading["scale"]}
     asked |= {"save": sorted(saved), "layers": layers}
 
@@ -169,7 +174,8 @@ def explain(
     if page is not None and (not kept or watch or plan_):
         raise UsageError("--report goes with folders and many pictures, and not with --watch or --plan")
     offer(model)
-    with _workers(workers, jobs, cluster, items=len(found.items), kept=kept) as (crew, threads):
+    fence = _fence(workers, cluster, isolate, loading.get("limits"), kept=kept, device=provider != "cpu")
+    with _workers(fence, jobs, cluster, items=len(found.items)) as (crew, threads):
         job = Job(
             Loading(model, loading, threads),
             plan,
@@ -180,7 +186,7 @@ def explain(
             saved,
             layers,
             show=show,
-            whole=not kept and len(found.items) == 1,
+            whole=len(found.items) == 1 and not found.folders,
             base="" if cluster is None else storage.absolute(""),
         )
         try:
@@ -224,17 +230,54 @@ def _watchable(inputs: Sequence[str], every: str | None, *, watch: bool, listed:
     return seconds
 
 
+@dataclass(frozen=True)
+class _Fence:
+    """What a process that explains pictures may take: bytes of address space, seconds for a picture; None: no limit."""
+
+    memory: int | None
+    seconds: float | None
+
+
+def _fence(
+    kind: options.WorkerKind | None,
+    cluster: str | None,
+    isolate: bool | None,
+    given: Mapping[str, int] | None,
+    *,
+    kept: bool,
+    device: bool,
+) -> _Fence | None:
+    """Return the limits of processes, None where there are none: threads, or the machines of a cluster.
+
+    A run that keeps records has processes by itself, so that a picture that kills one costs that picture only. What
+    computes elsewhere than on the processor maps more addresses than there is memory: such a process has a limit only
+    where one is given.
+    """
+    if cluster is not None and kind is not None:
+        raise UsageError("--cluster brings its own workers; leave out --workers and --jobs")
+    threads_asked = kind is options.WorkerKind.THREADS
+    if isolate and (threads_asked or cluster is not None):
+        raise UsageError("--isolate is for processes of this machine; leave out --workers threads and --cluster")
+    processes = cluster is None and not threads_asked and (kept or isolate or kind is options.WorkerKind.PROCESSES)
+    fencing = {"memory", "seconds"}.intersection(given or {})
+    if fencing and (not processes or isolate is False):
+        raise UsageError(f"--limit {fencing.pop()} is for processes; give --isolate too")
+    if not processes or (isolate is False and kind is None):
+        return None
+    if isolate is False:
+        return _Fence(None, None)
+    limits = Limits.of(given)
+    return _Fence(None if device and "memory" not in fencing else limits.memory, limits.seconds)
+
+
 @contextmanager
 def _workers(
-    kind: options.WorkerKind | None, jobs: str | None, cluster: str | None, *, items: int, kept: bool
+    fence: _Fence | None, jobs: str | None, cluster: str | None, *, items: int
 ) -> Iterator[tuple[Workers, int | None]]:
-    """Start who does the work, and yield them with the threads that onnxruntime gets in each.
-
-    A run that keeps records has processes, so that a picture that kills one costs that picture only.
-    """
+    """Start who does the work, and yield them with the threads that onnxruntime gets in each."""
     at_once = None if jobs is None else values.whole(jobs, "--jobs")
     if cluster is not None:
-        if kind is not None or at_once is not None:
+        if at_once is not None:
             raise UsageError("--cluster brings its own workers; leave out --workers and --jobs")
         from heatcli.batch.cluster import Cluster
 
@@ -242,8 +285,7 @@ def _workers(
             yield crew, 1
         return
     count, each = abreast(at_once, items)
-    processes = kept if kind is None else kind is options.WorkerKind.PROCESSES
-    with Processes(count) if processes else threads(count) as crew:
+    with threads(count) if fence is None else Processes(count, memory=fence.memory, seconds=fence.seconds) as crew:
         yield crew, each
 
 

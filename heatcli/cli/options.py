@@ -493,6 +493,16 @@ MaxPixels = Annotated[
     ),
 ]
 
+Isolate = Annotated[
+    bool | None,
+    typer.Option(
+        "--isolate/--no-isolate",
+        help="Load the model and explain pictures in processes of their own, with --limit memory=N (default: what the "
+        "machine has) and seconds=N (600) for each picture. Default: in folders and with --watch.",
+        rich_help_panel=STRANGERS,
+    ),
+]
+
 # how it runs ----------------------------------------------------------------------------------------------------------
 
 EngineOption = Annotated[

@@ -29,6 +29,8 @@ from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, count, duration
 from heatcli.errors import ClusterError, Fault, HeatcliError, OutputError
 
+MOST = 1000
+"""So many different warnings are counted; many hold a number of their own."""
 EVERY = 60.0
 """Seconds between two lines on how far a long run is, where stderr is no terminal."""
 
@@ -220,7 +222,11 @@ class Run:
             )
         for entry in outcome.result:
             if many:
-                self.warnings.update(entry.record["warnings"])
+                self.warnings.update(
+                    warning
+                    for warning in entry.record["warnings"]
+                    if len(self.warnings) < MOST or warning in self.warnings
+                )
                 if self.verbose:
                     self.console.print(Text(clean(f"{item.called}: {telling.summary(entry)}")), soft_wrap=True)
             if self.show:

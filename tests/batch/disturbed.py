@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,8 +129,11 @@ class Folder:
         PIL.Image.fromarray(pixels).save(path)
         return path
 
-    def start(self, *more: str, patch: str = "", limits: str = "") -> Running:
-        """Begin a run; each of its processes does the Python of ``patch`` first, the one started that of ``limits``."""
+    def start(self, *more: str, patch: str = "", limits: str = "", shell: Sequence[str] = ()) -> Running:
+        """Begin a run; each of its processes does the Python of ``patch`` first, the one started that of ``limits``.
+
+        With ``shell``, what is begun is that command, which gets the one of the run as its arguments.
+        """
         mark = uuid.uuid4().hex
         environment = {**os.environ, MARK: mark, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         paths = [str(ROOT)]
@@ -143,7 +147,7 @@ class Folder:
         if limits:
             command = [sys.executable, "-c", f"{limits}\nimport sys\nfrom heatcli.cli import main\nsys.exit(main())"]
         process = subprocess.Popen(
-            [*command, "explain", "photos", "-m", "net.onnx", "-o", "maps", *self.options, *more],
+            [*shell, *command, "explain", "photos", "-m", "net.onnx", "-o", "maps", *self.options, *more],
             cwd=self.root,
             env=environment,
             stdin=subprocess.DEVNULL,
