@@ -17,15 +17,28 @@ BELOW = {
     # room: the rooms it may import from, the road's order from the command line down to the layer list
     "__main__": {"cli"},
     "cli": {
-        *("batch", "comparing", "cores", "describing", "evaluation", "explainer", "explanation", "known", "methods"),
+        *(
+            "batch",
+            "comparing",
+            "cores",
+            "places",
+            "describing",
+            "evaluation",
+            "explainer",
+            "explanation",
+            "known",
+            "methods",
+        ),
         *("exporting", "fitting", "network", "pictures", "relevance", "replacing", "reporting", "targets"),
     },
-    "reporting": {"batch", "cores", "pictures", "replacing"},
+    "reporting": {"batch", "places", "cores", "pictures", "replacing"},
     "evaluation": {
-        *("batch", "choosing", "explainer", "inputs", "methods", "network", "pictures", "relevance", "replacing"),
+        *("batch", "choosing", "explainer", "inputs", "methods", "network", "pictures", "places", "relevance"),
+        "replacing",
         *("targets",),
     },
-    "batch": {"explainer", "explanation", "pictures", "replacing", "targets"},
+    "batch": {"explainer", "explanation", "pictures", "places", "replacing", "targets"},
+    "places": {"replacing"},
     "comparing": {"explainer", "explanation", "inputs", "methods", "pictures", "targets"},
     "describing": {"explainer", "explanation", "forward", "inputs", "pictures", "targets"},
     "fitting": {
@@ -81,8 +94,8 @@ KNOWN_TO = {
     "distributed": ("heatcli.batch.cluster",),
     "matplotlib": ("heatcli.evaluation.figures",),
     "pyarrow": ("heatcli.reporting.tables",),
-    "fsspec": ("heatcli.batch.remote",),
-    "aiohttp": ("heatcli.batch.remote",),
+    "fsspec": ("heatcli.places.remote",),
+    "aiohttp": ("heatcli.places.remote",),
 }
 DISTRIBUTIONS = {"PIL": "pillow", "click": "typer", "google": "onnx"}
 """The runtime package that brings a module whose name differs: protobuf comes with onnx, click's names with typer."""

@@ -1,1 +1,1 @@
-"""Many pictures: where they come from, where heatmaps go, who does the work, what is written down about it."""
+"""Many pictures: who does the work, what survives when it is stopped, what is written down about it."""

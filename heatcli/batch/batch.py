@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
-from heatcli.batch import records, resuming, runner, storage, worker
-from heatcli.batch.items import Item, carried
+from heatcli.batch import records, resuming, runner, worker
 from heatcli.batch.job import SHARED, Job, Ready
 from heatcli.batch.record_file import RecordFile, read
 from heatcli.batch.remote_records import RemoteRecords
@@ -17,6 +16,8 @@ from heatcli.batch.runner import Outcome
 from heatcli.batch.work import Made, changed_here
 from heatcli.batch.workers import Workers
 from heatcli.errors import HeatcliError, ModelError, OutputError, Unwritable, UsageError
+from heatcli.places import storage
+from heatcli.places.items import Item, carried
 from heatcli.replacing import is_leftover
 
 SAMPLE = 200

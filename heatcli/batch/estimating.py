@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from heatcli.batch import runner, storage, worker
+from heatcli.batch import runner, worker
 from heatcli.batch.batch import Batch, evenly
-from heatcli.batch.items import Item
 from heatcli.batch.records import line
+from heatcli.places import storage
+from heatcli.places.items import Item
 
 ROUNDS = 3
 """So many pictures a worker are measured, after one that warms it up."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from heatcli.batch.outputs import Plan
+from heatcli.places.outputs import Plan
 from heatcli.settings import Settings
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from heatcli.batch import storage
 from heatcli.batch.record_file import RecordFile
 from heatcli.batch.records import Record
 from heatcli.errors import OutputError
+from heatcli.places import storage
 
 EVERY = 15.0
 """Seconds that records wait at most, as long as others come, until they are sent."""

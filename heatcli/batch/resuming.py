@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from heatcli.batch.items import Item
 from heatcli.batch.records import Record
+from heatcli.places.items import Item
 
 
 @dataclass

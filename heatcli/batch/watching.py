@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from heatcli.batch.items import Item
-from heatcli.batch.outputs import Plan
 from heatcli.errors import PictureError
+from heatcli.places.items import Item
+from heatcli.places.outputs import Plan
 
 PATIENCE = 60.0
 """Seconds for which a picture that cannot be read may still be in the writing."""

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from heatcli.batch import records, storage
-from heatcli.batch.items import Item
+from heatcli.batch import records
 from heatcli.batch.job import Job
 from heatcli.batch.writing import npy, npz, root
 from heatcli.errors import OutputError, PictureError, Unwritable, UsageError
+from heatcli.places import storage
+from heatcli.places.items import Item
 
 if TYPE_CHECKING:
     import PIL.Image

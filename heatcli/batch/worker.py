@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from heatcli.batch.items import Item
 from heatcli.batch.job import Job, Loading, Ready
 from heatcli.batch.work import Made, Work
 from heatcli.errors import Fault, HeatcliError, ModelError, PictureError
+from heatcli.places.items import Item
 
 if TYPE_CHECKING:
     from heatcli.explainer import Explainer

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heatcli.batch import outputs, sources
 from heatcli.cli import complete, options, values
 from heatcli.cli.comparison import Asked, Looks, over
 from heatcli.cli.fetching import offer
 from heatcli.errors import UsageError
+from heatcli.places import outputs, sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from heatcli.batch.items import Item
+    from heatcli.places.items import Item
 
 DEFAULT = "comparison.png"
 SCALES = ("per-method", "per-image")

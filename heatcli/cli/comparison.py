@@ -22,11 +22,11 @@ from heatcli.errors import HeatcliError, PictureError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from heatcli.batch.items import Item
-    from heatcli.batch.sources import Sources
     from heatcli.comparing import Cell, Comparison
     from heatcli.explanation import Explanation
     from heatcli.pictures.sheet import Sheet
+    from heatcli.places.items import Item
+    from heatcli.places.sources import Sources
     from heatcli.settings import Settings
 
 USUAL = (None, (), "neurons", "logit")

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heatcli.batch import sources
 from heatcli.cli import complete, options, values
 from heatcli.cli.abreast import MOST_JOBS, abreast
 from heatcli.cli.comparison import Asked
 from heatcli.cli.fetching import offer
 from heatcli.cli.measuring import Protocol, over
 from heatcli.errors import UsageError
+from heatcli.places import sources
 
 if TYPE_CHECKING:
-    from heatcli.batch.sources import Sources
+    from heatcli.places.sources import Sources
 
 CHECKS = ("conservation", "perturbation", "localisation", "sanity")
 FILLINGS = ("mean", "blur", "noise")

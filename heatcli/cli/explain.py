@@ -14,11 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
-from heatcli.batch import outputs, records, sources, storage
+from heatcli.batch import records
 from heatcli.batch.batch import Batch
 from heatcli.batch.job import Drawing, Job, Loading, settings_hash
-from heatcli.batch.outputs import Plan
-from heatcli.batch.sources import Sources
 from heatcli.batch.workers import Processes, Workers, threads
 from heatcli.cli import options, unsupported, values
 from heatcli.cli.abreast import abreast
@@ -27,6 +25,9 @@ from heatcli.cli.report import page_at
 from heatcli.cli.running import Run
 from heatcli.errors import UnsupportedModel, UsageError
 from heatcli.limits import Limits
+from heatcli.places import outputs, sources, storage
+from heatcli.places.outputs import Plan
+from heatcli.places.sources import Sources
 
 FEW = 3
 """So many unsupported nodes are listed with their reasons; more are counted by operation."""

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from heatcli.batch import sources
-from heatcli.batch.items import STDIN
 from heatcli.batch.records import json_text, plain
 from heatcli.cli import options, telling, values
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.fetching import offer
 from heatcli.cli.text import clean, count, shorten, shorten_middle
 from heatcli.errors import UsageError
+from heatcli.places import sources
+from heatcli.places.items import STDIN
 
 if TYPE_CHECKING:
     from rich.console import Console

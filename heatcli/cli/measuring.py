@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from heatcli.batch.reading import Pictures
 from heatcli.batch.records import json_text, plain
 from heatcli.batch.versions import versions
 from heatcli.cli import findings, telling
 from heatcli.cli.console import UNBROKEN, emit, stderr_console, stdout_console
 from heatcli.cli.text import clean, count, number
 from heatcli.errors import HeatcliError, UsageError
+from heatcli.places.reading import Pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console
 
-    from heatcli.batch.sources import Sources
     from heatcli.cli.comparison import Asked
     from heatcli.evaluation import Annotation, Evaluation
     from heatcli.explainer import Explainer
+    from heatcli.places.sources import Sources
 
 NAMED = 3
 """How many files are named where some are left out."""

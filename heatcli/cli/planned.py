@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from heatcli.batch import storage
 from heatcli.batch.batch import Batch
 from heatcli.batch.estimating import Estimate
 from heatcli.cli.text import clean, count, duration, shorten, size
+from heatcli.places import storage
 
 
 def rows(estimate: Estimate, batch: Batch, kind: str) -> list[tuple[str, str]]:

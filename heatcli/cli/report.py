@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heatcli.batch.outputs import RECORDS, check_writable
 from heatcli.cli import options, values
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, count
 from heatcli.errors import UsageError
+from heatcli.places.outputs import RECORDS, check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

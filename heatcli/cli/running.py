@@ -15,19 +15,20 @@ from typing import NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from heatcli.batch import estimating, records, storage
+from heatcli.batch import estimating, records
 from heatcli.batch.batch import Batch, Defer, Records
-from heatcli.batch.items import Item
-from heatcli.batch.outputs import RECORDS
 from heatcli.batch.remote_records import record_file
 from heatcli.batch.runner import Outcome
-from heatcli.batch.sources import Sources
 from heatcli.batch.watching import Arrivals
 from heatcli.batch.work import Made
 from heatcli.cli import planned, report, telling
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, count, duration
 from heatcli.errors import ClusterError, Fault, HeatcliError, OutputError
+from heatcli.places import storage
+from heatcli.places.items import Item
+from heatcli.places.outputs import RECORDS
+from heatcli.places.sources import Sources
 
 MOST = 1000
 """So many different warnings are counted; many hold a number of their own."""

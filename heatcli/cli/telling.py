@@ -13,9 +13,9 @@ from heatcli.cli.console import draws_blocks
 from heatcli.cli.text import ROUNDING, bar, clean, count, number, shorten, shorten_middle
 
 if TYPE_CHECKING:
-    from heatcli.batch.sources import Sources
     from heatcli.batch.work import Made
     from heatcli.explanation import ClassScore, Explanation
+    from heatcli.places.sources import Sources
     from heatcli.relevance.ledger import Ledger
 
 BAR = 20

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from heatcli.batch import archives
-from heatcli.batch.archives import Member
+from heatcli.places import archives
+from heatcli.places.archives import Member
 from heatcli.reporting.places import Places
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heatcli.batch import runner
-from heatcli.batch.outputs import check_writable
 from heatcli.batch.record_stream import LeftOut, stream
 from heatcli.batch.records import SCHEMA, Record
 from heatcli.cores import cores
 from heatcli.errors import Unwritable, UsageError
+from heatcli.places.outputs import check_writable
 from heatcli.replacing import replacing
 from heatcli.reporting.entries import Gathered, Source
 from heatcli.reporting.fields import text

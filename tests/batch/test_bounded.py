@@ -12,13 +12,13 @@ import pytest
 
 from heatcli.batch import resuming, worker
 from heatcli.batch.batch import Batch
-from heatcli.batch.items import Item, Origin
 from heatcli.batch.job import Job, Loading, Ready
-from heatcli.batch.outputs import Plan
 from heatcli.batch.record_file import RecordFile, read
 from heatcli.batch.work import Made
 from heatcli.batch.workers import Workers, threads
 from heatcli.explanation import ModelInfo
+from heatcli.places.items import Item, Origin
+from heatcli.places.outputs import Plan
 
 PLAN = Plan("maps", None, "maps/records.jsonl", False)
 READY = Ready(ModelInfo("net.onnx", "abc", ""), (), None, "float32", 1, None, {})

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from heatcli.batch import remote_records, storage
+from heatcli.batch import remote_records
 from heatcli.batch.batch import Records
 from heatcli.batch.record_file import RecordFile, parsed
 from heatcli.batch.remote_records import RemoteRecords, record_file
+from heatcli.places import storage
 
 pytest.importorskip("fsspec", reason="fsspec is not installed")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from heatcli.batch import resuming
-from heatcli.batch.items import Item, single
 from heatcli.batch.records import Record
+from heatcli.places.items import Item, single
 
 SAME, OTHER = "0123", "4567"
 FILES = {"map.png": 20, "other.png": 20, "old.png": 5}

@@ -49,7 +49,7 @@ KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 MOMENTS = {
     "while the model is loaded": after_import("heatcli.loading", f"import os, signal\n{KILL}"),
     "with half a heatmap written": after_import(
-        "heatcli.batch.storage",
+        "heatcli.places.storage",
         "import signal\n_count = []\n_write = write\ndef write(place, content):\n    _count.append(place)\n"
         "    if len(_count) < 3:\n        return _write(place, content)\n"
         "    with replacing(Path(place)) as stream:\n        stream.write(content[:99])\n        stream.flush()\n"

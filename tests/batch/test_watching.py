@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from heatcli.batch.items import Item
-from heatcli.batch.outputs import Plan
-from heatcli.batch.sources import expand
 from heatcli.batch.watching import PATIENCE, Arrivals
 from heatcli.errors import PictureError, UsageError
+from heatcli.places.items import Item
+from heatcli.places.outputs import Plan
+from heatcli.places.sources import expand
 
 PLAN = Plan("maps", None, "maps/records.jsonl", several=False)
 

@@ -13,15 +13,15 @@ import pytest
 
 from heatcli.batch import worker
 from heatcli.batch.batch import SAMPLE, Batch
-from heatcli.batch.items import single
 from heatcli.batch.job import Drawing, Job, Loading, Ready
-from heatcli.batch.outputs import plan
-from heatcli.batch.sources import expand
 from heatcli.batch.workers import threads
 from heatcli.errors import PictureError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
 from heatcli.pictures.preprocessing import Placement
 from heatcli.pictures.rendering import full_colour
+from heatcli.places.items import single
+from heatcli.places.outputs import plan
+from heatcli.places.sources import expand
 from heatcli.relevance.ledger import Ledger, LedgerRow
 
 

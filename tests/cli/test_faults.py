@@ -16,8 +16,9 @@ import PIL.Image
 import pytest
 
 from heatcli import replacing as replacing_
-from heatcli.batch import record_file, storage
+from heatcli.batch import record_file
 from heatcli.batch.work import Work
+from heatcli.places import storage
 from tests.cli.conftest import Done
 
 Run = Callable[..., Done]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from heatcli.batch import items, lists, storage
 from heatcli.errors import PictureError, UsageError
+from heatcli.places import items, lists, storage
 
 
 def read(path: Path, content: bytes) -> list[bytes]:
@@ -34,7 +34,7 @@ def test_between_nul_names_keep_every_byte(tmp_path: Path) -> None:
 def test_where_names_are_ascii_the_list_is_as_well(tmp_path: Path) -> None:
     name = b"r\xc3\xa4kete.png"
     (tmp_path / "list").write_bytes(name + b"\n")
-    program = "import os, sys; from heatcli.batch.lists import read_list; print(*map(os.fsencode, read_list('list')))"
+    program = "import os, sys; from heatcli.places.lists import read_list; print(*map(os.fsencode, read_list('list')))"
     plain = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     root = str(Path(lists.__file__).parents[2])
     done = subprocess.run(

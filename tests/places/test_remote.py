@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from heatcli.batch import outputs, remote, storage
-from heatcli.batch.sources import Sources, expand
 from heatcli.errors import PictureError, UsageError
+from heatcli.places import outputs, remote, storage
+from heatcli.places.sources import Sources, expand
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from heatcli.batch.selection import natural_order
-from heatcli.batch.sources import expand
 from heatcli.errors import UsageError
+from heatcli.places.selection import natural_order
+from heatcli.places.sources import expand
 
 
 def touch(folder: Path, *names: str) -> None:

@@ -6,7 +6,7 @@ import glob
 import os
 from collections.abc import Iterator
 
-from heatcli.batch.selection import Selection, is_own_output, natural_order
+from heatcli.places.selection import Selection, is_own_output, natural_order
 
 Found = tuple[str, str | None]
 """A place below the folder that was searched, written with slashes, and why it cannot be read where that is known."""

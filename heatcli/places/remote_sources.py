@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import blake2s
 
-from heatcli.batch import addresses, naming, remote, storage
-from heatcli.batch.gathering import Gathered, is_archive
-from heatcli.batch.items import Item, Origin
-from heatcli.batch.remote import StorageError
-from heatcli.batch.selection import PICTURE_SUFFIXES, is_hidden, is_own_output, natural_order, suffix_of
 from heatcli.errors import UsageError
+from heatcli.places import addresses, naming, remote, storage
+from heatcli.places.gathering import Gathered, is_archive
+from heatcli.places.items import Item, Origin
+from heatcli.places.remote import StorageError
+from heatcli.places.selection import PICTURE_SUFFIXES, is_hidden, is_own_output, natural_order, suffix_of
 
 
 def typed(gathered: Gathered, url: str) -> None:

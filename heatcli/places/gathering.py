@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
-from heatcli.batch import addresses, archives, naming, remote, storage
-from heatcli.batch.archives import Member
-from heatcli.batch.items import Item, Origin
-from heatcli.batch.selection import Selection, is_hidden, is_own_output
 from heatcli.errors import UsageError
+from heatcli.places import addresses, archives, naming, remote, storage
+from heatcli.places.archives import Member
+from heatcli.places.items import Item, Origin
+from heatcli.places.selection import Selection, is_hidden, is_own_output
 
 ASIDE = 8
 """Archives of a remote storage whose members are listed at the same time."""

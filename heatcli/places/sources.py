@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from heatcli.batch import local_sources, remote_sources, storage
-from heatcli.batch.gathering import Gathered
-from heatcli.batch.items import STDIN, Item, Origin
-from heatcli.batch.lists import read_list
-from heatcli.batch.repeats import repeated
-from heatcli.batch.selection import selection
 from heatcli.errors import UsageError
+from heatcli.places import local_sources, remote_sources, storage
+from heatcli.places.gathering import Gathered
+from heatcli.places.items import STDIN, Item, Origin
+from heatcli.places.lists import read_list
+from heatcli.places.repeats import repeated
+from heatcli.places.selection import selection
 
 
 @dataclass(frozen=True)

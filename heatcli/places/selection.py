@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
 
-from heatcli.batch.items import TENSOR_SUFFIXES
+from heatcli.places.items import TENSOR_SUFFIXES
 
 PICTURE_SUFFIXES = frozenset(
     f".{name}"

@@ -6,9 +6,9 @@ import re
 import sys
 from collections.abc import Iterator
 
-from heatcli.batch import storage
-from heatcli.batch.items import STDIN
 from heatcli.errors import UsageError
+from heatcli.places import storage
+from heatcli.places.items import STDIN
 
 LINE, ENTRY = re.compile(rb"[^\r\n][^\n]*"), re.compile(rb"[^\0]+")
 

@@ -6,10 +6,10 @@ import glob
 import os
 from pathlib import Path
 
-from heatcli.batch import naming, searching, storage
-from heatcli.batch.gathering import Gathered, is_archive
-from heatcli.batch.items import Item, Origin
-from heatcli.batch.selection import PICTURE_SUFFIXES, is_own_output, suffix_of
+from heatcli.places import naming, searching, storage
+from heatcli.places.gathering import Gathered, is_archive
+from heatcli.places.items import Item, Origin
+from heatcli.places.selection import PICTURE_SUFFIXES, is_own_output, suffix_of
 
 
 def typed(gathered: Gathered, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from heatcli.batch.items import Item
+from heatcli.places.items import Item
 
 
 class Pictures(Mapping[str, Path | bytes]):

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from heatcli.batch import remote, storage
-from heatcli.batch.items import TENSOR_SUFFIXES, Item
-from heatcli.batch.repeats import repeated
-from heatcli.batch.selection import PICTURE_SUFFIXES
-from heatcli.batch.sources import Sources
 from heatcli.errors import UsageError
+from heatcli.places import remote, storage
+from heatcli.places.items import TENSOR_SUFFIXES, Item
+from heatcli.places.repeats import repeated
+from heatcli.places.selection import PICTURE_SUFFIXES
+from heatcli.places.sources import Sources
 
 STDOUT = "-"
 DEFAULT_FOLDER = "heatmaps"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from heatcli.batch.items import Item, Origin
-from heatcli.batch.outputs import Plan, check, plan
-from heatcli.batch.repeats import repeated
-from heatcli.batch.sources import Sources, expand
 from heatcli.errors import UsageError
+from heatcli.places.items import Item, Origin
+from heatcli.places.outputs import Plan, check, plan
+from heatcli.places.repeats import repeated
+from heatcli.places.sources import Sources, expand
 
 
 @pytest.fixture

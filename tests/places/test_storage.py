@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from heatcli.batch import storage
+from heatcli.places import storage
 
 
 def test_writing_reading_listing_removing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

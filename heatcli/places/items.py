@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from heatcli.batch import archives, naming, storage
 from heatcli.errors import PictureError
+from heatcli.places import archives, naming, storage
 
 TENSOR_SUFFIXES = frozenset([".npy"])
 STDIN = "-"

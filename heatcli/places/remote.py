@@ -17,8 +17,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from heatcli.batch.addresses import on_the_web, scheme, shown
 from heatcli.errors import UsageError
+from heatcli.places.addresses import on_the_web, scheme, shown
 
 GET_IT = "python -m pip install 'heatcli[cloud]'"
 OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "memory"))

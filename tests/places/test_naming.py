@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from heatcli.batch.naming import LONGEST, climbs, of_path, safe
+from heatcli.places.naming import LONGEST, climbs, of_path, safe
 
 PIECES = st.one_of(
     st.sampled_from(

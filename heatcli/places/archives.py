@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
-from heatcli.batch import remote, storage
-from heatcli.batch.remote import StorageError
+from heatcli.places import remote, storage
+from heatcli.places.remote import StorageError
 
 COMPRESSED = (
     *(".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.lzma", ".tar.zst", ".tzst", ".tar.lz4"),

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from heatcli.batch import archives, storage
-from heatcli.batch.items import Item
-from heatcli.batch.sources import Sources, expand
 from heatcli.errors import PictureError, UsageError
+from heatcli.places import archives, storage
+from heatcli.places.items import Item
+from heatcli.places.sources import Sources, expand
 
 Files = dict[str, bytes]
 

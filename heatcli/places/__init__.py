@@ -1,0 +1,1 @@
+"""Where inputs come from and heatmaps go: files, folders, archives, lists, URLs."""
