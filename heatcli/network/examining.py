@@ -20,7 +20,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from heatcli import runtime
 from heatcli.errors import UnreadableModel, shown
 from heatcli.limits import Limits, amount
-from heatcli.network.weights import value_of
+from heatcli.network.weights import damaged, is_plain, value_of
 from heatcli.network.wire import DEEPEST, LARGEST, Survey
 
 Node = onnx.NodeProto
@@ -45,7 +45,9 @@ def examine(model: onnx.ModelProto, folder: Path, limits: Limits, found: Survey)
     inside = runtime.inside if found.graphs > 1 else _none
     graphs = list(runtime.graphs(model.graph)) if found.graphs > 1 else [model.graph]
     places = list(_tensors(model, graphs, inside))
-    total = found.weights + sum(_check_tensor(tensor, limits) for _, tensors in places for tensor in tensors)
+    total = found.weights + sum(
+        _check_tensor(tensor, limits, later=place == "graph") for place, tensors in places for tensor in tensors
+    )
     if total > limits.weights:
         raise UnreadableModel(
             f"has constants of {amount(total)} bytes; {amount(limits.weights)} are accepted; "
@@ -190,8 +192,11 @@ def _tensors(
                     yield "inside", list(entry.tensors)
 
 
-def _check_tensor(tensor: TensorProto, limits: Limits) -> int:
-    """Check shape, type and number of bytes of a constant; return how many bytes it has outside the file."""
+def _check_tensor(tensor: TensorProto, limits: Limits, *, later: bool) -> int:
+    """Check shape, type and number of bytes of a constant; return how many bytes it has outside the file.
+
+    ``later`` says that its bytes are taken out of the graph anyway.
+    """
     name = shown(tensor.name) or "without a name"
     elements = _elements(tensor.dims, f"the constant {name}", limits)
     if tensor.data_type not in KINDS:
@@ -210,7 +215,9 @@ def _check_tensor(tensor: TensorProto, limits: Limits) -> int:
                 f"{shown(told.get('location', ''))}; {AGAIN}"
             )
         return size
-    if tensor.raw_data or not width:
+    if later and is_plain(tensor) and size >= runtime.LARGE:
+        return 0  # its bytes are counted when they are taken: asking for them here would copy them twice
+    if tensor.HasField("raw_data") or not width:
         found, needed = len(tensor.raw_data), size
         if not width:
             found, needed = len(tensor.string_data), elements
@@ -219,10 +226,7 @@ def _check_tensor(tensor: TensorProto, limits: Limits) -> int:
         complexes = (TensorProto.COMPLEX64, TensorProto.COMPLEX128)
         needed = 2 * elements if tensor.data_type in complexes else -(-elements * width // 8) if width < 8 else elements
     if found != needed:
-        raise UnreadableModel(
-            f"the constant {name} of shape {list(tensor.dims)} needs {needed:,} "
-            f"{'bytes' if tensor.raw_data else 'numbers'}, but the file has {found:,}: it is damaged; {AGAIN}"
-        )
+        raise UnreadableModel(damaged(tensor, needed, found, "bytes" if tensor.HasField("raw_data") else "numbers"))
     return 0
 
 

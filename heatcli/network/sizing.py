@@ -56,8 +56,7 @@ def check(
     Raises UnreadableModel, or UnsupportedModel where how much depends on what the picture shows.
     """
     _check_told(model, spec)
-    small = propagates_little(model)
-    for data in (False, True) if small else (False,):
+    for data in (False, True):
         whole = inferred(model, data=data)
         if whole is not None and _sum(whole, limits):
             return
@@ -123,12 +122,15 @@ def _check_told(model: onnx.ModelProto, spec: InputSpec) -> None:
     """Refuse nodes whose size depends on what the picture shows: it would have no bound."""
     seen = {spec.name}
     for node in _nodes(model.graph):
+        inputs = node.input
+        if seen.isdisjoint(inputs) and not runtime.inside(node):
+            continue
         if node.op_type in SIZES:
             continue
         told = TOLD.get(node.op_type, ())
-        if node.op_type == "Resize" and len(node.input) == 2:
+        if node.op_type == "Resize" and len(inputs) == 2:
             told = (1,)
-        if any(place < len(node.input) and node.input[place] in seen for place in told):
+        if any(place < len(inputs) and inputs[place] in seen for place in told):
             name = next((output for output in node.output if output), node.name)
             reason = "its size depends on what the picture shows, so nobody can tell how much memory it takes"
             entry = UnsupportedNode(name, node.op_type, node.domain, reason)

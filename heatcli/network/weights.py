@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def value_of(entry: onnx.TensorProto, folder: Path) -> Array:
     Raises UnreadableModel where that is another folder, no regular file or too short, or the type is not supported.
     """
     if entry.data_location != TensorProto.EXTERNAL:
-        return numpy_helper.to_array(entry)
+        return _inside(entry)
     told = {item.key: item.value for item in entry.external_data}
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(entry.data_type))
     shape = tuple(entry.dims)
@@ -72,6 +73,33 @@ def value_of(entry: onnx.TensorProto, folder: Path) -> Array:
     if offset % dtype.itemsize:
         value = value.copy()
     return value.view(dtype).reshape(shape)
+
+
+def is_plain(entry: onnx.TensorProto) -> bool:
+    """Whether a constant is held as bytes that NumPy can take as they are."""
+    return entry.data_type in PLAIN and entry.HasField("raw_data") and sys.byteorder == "little"
+
+
+def _inside(entry: onnx.TensorProto) -> Array:
+    """Return the value of a constant in the file; raises UnreadableModel where it has other bytes than its shape says.
+
+    Asking for the bytes copies them, so that is done once, here.
+    """
+    if not is_plain(entry):
+        return numpy_helper.to_array(entry)
+    dtype, raw = np.dtype(helper.tensor_dtype_to_np_dtype(entry.data_type)), entry.raw_data
+    needed = math.prod(entry.dims) * dtype.itemsize
+    if len(raw) != needed:
+        raise UnreadableModel(damaged(entry, needed, len(raw), "bytes"))
+    return np.frombuffer(raw, dtype).reshape(tuple(entry.dims))
+
+
+def damaged(entry: onnx.TensorProto, needed: int, found: int, what: str) -> str:
+    """Say that a constant has other bytes or numbers than its shape needs."""
+    return (
+        f"the constant {shown(entry.name) or 'without a name'} of shape {list(entry.dims)} needs {needed:,} {what}, "
+        f"but the file has {found:,}: it is damaged; export or download the model again"
+    )
 
 
 def within(folder: Path, location: str, name: str) -> Path:
