@@ -5,6 +5,7 @@ onnxruntime raises half a dozen exception types without a common public base, so
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,9 +14,12 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.numpy_helper
-import onnxruntime as ort
 
 from heatcli.errors import UnreadableModel, UsageError
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it asks for its maker's server when it is imported
+
+import onnxruntime as ort  # noqa: E402 - see above
 
 Array = np.ndarray
 
