@@ -20,8 +20,10 @@ def missing(model: str | Path) -> Known | None:
 def locate(model: str | Path) -> Path:
     """Return the path of ``model``; a file of that name goes before a known model.
 
-    Raises UsageError for a known model that is not in the cache.
+    Raises UsageError for a known model that is not in the cache, and for a path that names no file.
     """
+    if not Path(model).name:
+        raise UsageError(f"'{model}' is no model; give the path of an .onnx file, or a name of `heatcli models list`")
     if known := missing(model):
         raise UsageError(
             f"{model}: this known model ({known.name}) is not on this computer yet; "
