@@ -19,7 +19,7 @@ from heatcli.errors import UnreadableModel, UsageError
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it asks for its maker's server when it is imported
 
-import onnxruntime as ort  # noqa: E402 - see above
+import onnxruntime as ort
 
 Array = np.ndarray
 
