@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from heatcli import methods
-from heatcli.errors import UsageError
+from heatcli.errors import UsageError, shown
 from heatcli.methods import Method
 from heatcli.relevance.composites import Composite
 from heatcli.settings import BASELINES, OWN
@@ -116,4 +116,4 @@ def _whole(name: str, value: object, least: int) -> None:
 def one_of(option: str, value: str, known: tuple[str, ...]) -> None:
     """Raise UsageError unless ``value`` is one of those that are ``known`` for ``option``."""
     if value not in known:
-        raise UsageError(f"unknown value '{value}' for {option}; known: {', '.join(known)}")
+        raise UsageError(f"unknown value '{shown(str(value))}' for {option}; known: {', '.join(known)}")

@@ -17,7 +17,7 @@ from PIL.Image import Image
 from heatcli.errors import HeatcliError, ModelError, PictureError, UsageError
 from heatcli.explainer import Explainer
 from heatcli.explanation import Explanation
-from heatcli.inputs import Picture, prepare
+from heatcli.inputs import Picture
 from heatcli.methods import named
 from heatcli.pictures.colormaps import colormap as colours_of
 from heatcli.pictures.grid import PER_IMAGE, PER_METHOD, Maps, cell_size, full_of, grid
@@ -230,7 +230,7 @@ class Comparison:
         if explanation.image is not None and explanation.placement is not None:
             return seen_in_picture(explanation.image, explanation.placement, size)
         explainer = self.explainer
-        prepared = prepare(picture, explainer.network.input, explainer.preprocessing, explainer.range)
+        prepared = explainer.network_input(picture)
         drawn = seen_in_tensor(prepared.x, explainer.preprocessing, explanation.layout)
         assert drawn is not None, "a map of two dimensions has channels to sum over"
         return fitted(drawn, size)

@@ -70,7 +70,7 @@ def trials(
     blank = np.zeros(network.output.classes)
     classes = [_one_class(name, blank, explainer.labels) for name in names]
     ways = _plausible(explainer, given)
-    images = [read_picture(picture) for picture in pictures]
+    images = [read_picture(picture, explainer.limits.pixels) for picture in pictures]
     forward = Forward(network, threads=explainer.threads)
     found = []
     for preset, settled in ways:

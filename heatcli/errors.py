@@ -21,6 +21,12 @@ from dataclasses import dataclass
 from typing import Any
 
 
+def shown(name: str) -> str:
+    """Return a name that a stranger chose for a message: in one line, and not longer than 80 characters."""
+    text = " ".join(name.split())
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
 class HeatcliError(Exception):
     """Base of all errors that heatcli raises on purpose."""
 
@@ -88,7 +94,7 @@ class UnsupportedNode:
     def __str__(self) -> str:
         """One line: operation, the node's output and why it is not supported."""
         operation = f"{self.domain}:{self.operation}" if self.domain else self.operation
-        return f"{operation} ({self.name}): {self.reason}"
+        return f"{shown(operation)} ({shown(self.name)}): {self.reason}"
 
 
 class UnsupportedModel(ModelError):

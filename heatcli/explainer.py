@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from heatcli.choosing import Choice, choose, one_of
-from heatcli.errors import PictureError, UsageError
+from heatcli.errors import UsageError
 from heatcli.explanation import ClassScore, Explanation, ModelInfo
 from heatcli.forward import Forward
 from heatcli.inputs import Bounds, Constant, Picture, Prepared, Range, prepare, range_of
+from heatcli.limits import Limits
 from heatcli.network.layers import Network
 from heatcli.pictures.layouts import form_of
 from heatcli.pictures.preprocessing import Preprocessing
 from heatcli.planning import ENGINES, LayerPlan, Plan, plan, steps
 from heatcli.planning.against import itself, rivals, sorted_out
+from heatcli.planning.infinite import infinite_scores
 from heatcli.planning.layerwise import rules_for
 from heatcli.planning.occlusion import Windows, windows_on
 from heatcli.planning.plan import nothing
@@ -59,12 +61,13 @@ class Explainer:
         engine: str = "numpy",
         provider: str = "cpu",
         inputs: Mapping[str, Constant] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """Keep what is known; a session is opened when the first picture comes.
 
         ``activation`` is what makes probabilities of a network that ends in logits: softmax or sigmoid. ``engine`` is
         numpy or compiled, ``provider`` what onnxruntime runs on, such as cpu or cuda. ``inputs`` are those beside the
-        picture, which the network has taken in as constants.
+        picture, which the network has taken in as constants; ``limits`` bound the pixels of pictures.
         """
         one_of("engine", engine, tuple(ENGINES))
         providers(provider)
@@ -74,6 +77,7 @@ class Explainer:
         self.notes = (*network.notes, *notes)
         self.range, self.threads, self.precision, self.activation = range, threads, precision, activation
         self.engine, self.provider, self.inputs = engine, provider, dict(inputs or {})
+        self.limits = limits or Limits()
         self._plan: tuple[tuple[Any, ...], Plan] | None = None
         self._models = ModelFile(network, model.path, model.sha256)
         self._plain_run: Forward | None = None
@@ -129,7 +133,7 @@ class Explainer:
         """
         choice = self._choose(**settings)
         given = self.range if range is None else range
-        prepared = prepare(picture, self.network.input, self.preprocessing, given)
+        prepared = prepare(picture, self.network.input, self.preprocessing, given, most=self.limits.pixels)
         stored = self._stored(choice)
         settled = self._plan_for(choice, prepared.bounds, stored)
 
@@ -145,7 +149,7 @@ class Explainer:
 
         scores = np.asarray(activations[self.network.output.logits], np.float32).reshape(-1)
         if not np.isfinite(scores).all():
-            raise PictureError("the network's scores are not finite for this input; check the preprocessing")
+            raise infinite_scores(self.network, prepared.x, threads=self.threads)
         output = activations[self.network.output.name]
         chances = probabilities(scores, output, self.network.output.kind, self.activation)
         top = tuple(self._class(int(index), scores, chances) for index in np.argsort(-scores, kind="stable")[:5])
@@ -184,7 +188,7 @@ class Explainer:
                     image=prepared.image,
                     placement=prepared.placement,
                     seconds=dict(seconds),
-                    warnings=found.warnings,
+                    warnings=(*prepared.warnings, *found.warnings),
                     notes=settled.notes,
                     layers=layer_by_layer,
                     versus=opponent,
@@ -341,13 +345,13 @@ class Explainer:
 
         Raises PictureError where it cannot be read, UsageError where it does not fit.
         """
-        return prepare(picture, self.network.input, self.preprocessing, self.range)
+        return prepare(picture, self.network.input, self.preprocessing, self.range, most=self.limits.pixels)
 
     def classify(self, x: Array) -> tuple[Array, Array]:
         """Run the network alone on ``x``, of its input's shape and dtype, batch axis included.
 
         Return the scores before softmax or sigmoid and the probabilities, (K,) float32 each. Raises UsageError where
-        ``x`` does not fit, PictureError where the scores are not finite.
+        ``x`` does not fit, PictureError where the scores are not finite, ModelError where weights are not.
         """
         with self._lock:
             if self._plain_run is None:
@@ -355,7 +359,7 @@ class Explainer:
         values, output = self._plain_run.run(x), self.network.output
         scores = np.asarray(values[output.logits], np.float32).reshape(-1)
         if not np.isfinite(scores).all():
-            raise PictureError("the network's scores are not finite for this input; check the preprocessing")
+            raise infinite_scores(self.network, x, threads=self.threads)
         return scores, probabilities(scores, values[output.name], output.kind, self.activation)
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import PIL.Image
 
 from heatcli.errors import HeatcliError, PictureError, UsageError
+from heatcli.limits import Limits
 from heatcli.network.layers import InputSpec
 from heatcli.pictures.preprocessing import Placement, Preprocessing
-from heatcli.pictures.reading import read_picture
+from heatcli.pictures.reading import left_aside, read_picture
 from heatcli.pictures.tensors import NUMBERS, START, read_tensor
 
 Array = np.ndarray
@@ -29,7 +30,8 @@ class Prepared:
     """One picture as the network sees it.
 
     ``x`` has the network input's shape and dtype, batch axis included; ``bounds`` (l, h) broadcast to it, None where
-    the range is not known; ``image`` and ``placement`` are None for a tensor; ``seconds`` is what reading took.
+    the range is not known; ``image`` and ``placement`` are None for a tensor; ``seconds`` is what reading took;
+    ``warnings`` say what of the picture was left aside.
     """
 
     x: Array
@@ -37,6 +39,7 @@ class Prepared:
     image: PIL.Image.Image | None
     placement: Placement | None
     seconds: float
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,10 @@ def constants(given: Mapping[str, str | Path | Array] | None) -> dict[str, Const
             except PictureError as error:
                 raise UsageError(f"--input {name}: {error}") from error
         else:
-            array = np.asarray(value)
+            try:
+                array = np.asarray(value)
+            except ValueError:
+                raise UsageError(f"--input {name}: rows of numbers of one length are needed") from None
             if array.dtype.kind not in NUMBERS:
                 raise UsageError(f"--input {name}: an array of {array.dtype}; numbers are needed")
         digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode() + array.tobytes()).hexdigest()
@@ -75,8 +81,17 @@ def constants(given: Mapping[str, str | Path | Array] | None) -> dict[str, Const
     return found
 
 
-def prepare(picture: Picture, spec: InputSpec, preprocessing: Preprocessing | None, given: Range | None) -> Prepared:
+def prepare(
+    picture: Picture,
+    spec: InputSpec,
+    preprocessing: Preprocessing | None,
+    given: Range | None,
+    *,
+    most: int = Limits.pixels,
+) -> Prepared:
     """Make ``picture``, a picture in any form or a tensor, into the input ``spec``; ``given`` is the user's range.
+
+    Pictures of more than ``most`` pixels are refused.
 
     Raises PictureError where it cannot be read or does not fit, UsageError where the range is wrong.
     """
@@ -91,14 +106,15 @@ def prepare(picture: Picture, spec: InputSpec, preprocessing: Preprocessing | No
         raise UsageError(f"the input {spec.name} {spec.shape} is no picture; give a tensor as an .npy file")
     else:
         assert not isinstance(picture, np.ndarray)
-        image = read_picture(picture)
+        image = read_picture(picture, most)
         x, placement = preprocessing.tensor(image)
         bounds = preprocessing.bounds()
     if given is not None:
         bounds = range_of(given, spec)
     if bounds is not None:
         _check_range(x, bounds, UsageError if tensor is None else PictureError)
-    return Prepared(x, bounds, image, placement, time.perf_counter() - begun)
+    said = () if image is None else left_aside(image)
+    return Prepared(x, bounds, image, placement, time.perf_counter() - begun, said)
 
 
 def _tensor(picture: Picture) -> Array | None:

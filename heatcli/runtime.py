@@ -5,7 +5,9 @@ onnxruntime raises half a dozen exception types without a common public base, so
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -51,19 +53,19 @@ def open_session(
     threads: int | None = None,
     write_to: Path | None = None,
     without: Sequence[str] = (),
-    folder: Path | None = None,
     provider: str = "cpu",
     spinning: bool = True,
+    most: int | None = None,
 ) -> ort.InferenceSession:
     """Open a session on serialised bytes or a path.
 
     ``weights`` are the values of initializers that are placeholders, used where they lie. ``level`` is none, basic or
     all; ``threads`` bounds the threads inside one operation (None: as many as onnxruntime likes); ``write_to`` has the
     optimised model written there, its constants of ``LARGE`` bytes or more beside it in ``NAME.data``; ``without``
-    names optimisers to leave out; ``folder`` is where external data of a model given as bytes lies; ``provider`` is
-    one of ``PROVIDERS``, with the CPU for what it cannot do; ``spinning`` lets threads wait busily for the next
-    run, which takes a core from whatever comes between. Raises UnreadableModel with onnxruntime's reason in one
-    line.
+    names optimisers to leave out; ``provider`` is one of ``PROVIDERS``, with the CPU for what it cannot do;
+    ``spinning`` lets threads wait busily for the next run, which takes a core from whatever comes between; ``most``
+    bounds the bytes of all tensors that a run holds at a time, beyond which it ends in TooMuch. Raises UnreadableModel
+    with onnxruntime's reason in one line.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 4
@@ -81,17 +83,43 @@ def open_session(
         options.optimized_model_filepath = str(write_to)
         for key, value in (("file_name", f"{write_to.name}.data"), ("min_size_in_bytes", str(LARGE))):
             options.add_session_config_entry(f"session.optimized_model_external_initializers_{key}", value)
-    if folder is not None:
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     if weights:
         values = [ort.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
         options.add_external_initializers(list(weights), values)
+    if most is not None:
+        options.add_session_config_entry("session.use_env_allocators", "1")
     extra: dict[str, Any] = {"disabled_optimizers": list(without)} if without else {}
     source = str(model) if isinstance(model, Path) else model
     try:
-        return ort.InferenceSession(source, sess_options=options, providers=providers(provider), **extra)
+        with _bounded(most):
+            return ort.InferenceSession(source, sess_options=options, providers=providers(provider), **extra)
     except Exception as error:  # no common base, see above
         raise UnreadableModel(f"onnxruntime cannot open the model: {reason(error)}") from error
+
+
+class TooMuch(UnreadableModel):
+    """A run takes more memory than its session was opened with."""
+
+
+_ONE_BOUND = threading.Lock()
+OUT_OF_BOUNDS = "is smaller than requested bytes of"
+"""What onnxruntime says where its allocator has no more to give."""
+
+
+@contextlib.contextmanager
+def _bounded(most: int | None) -> Iterator[None]:
+    """Have a session that is opened meanwhile take its memory from an allocator with ``most`` bytes.
+
+    The allocator belongs to the process: a new one takes the place of the last, which its sessions keep.
+    """
+    if most is None:
+        yield
+        return
+    place = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    exact = {"arena_extend_strategy": 1, "initial_chunk_size_bytes": -1, "max_dead_bytes_per_chunk": -1}
+    with _ONE_BOUND:
+        ort.create_and_register_allocator(place, ort.OrtArenaCfg({"max_mem": most, **exact}))
+        yield
 
 
 def providers(name: str) -> list[str]:
@@ -128,18 +156,19 @@ def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
     """Yield ``graph`` and every graph inside it: the branches of conditions, the bodies of loops."""
     yield graph
     for node in graph.node:
-        for inner in _inside(node):
+        for inner in inside(node):
             yield from graphs(inner)
 
 
 def reads(node: onnx.NodeProto) -> set[str]:
     """Return the names of what ``node`` reads: its inputs, and what the graphs inside it take from around them."""
-    inner = (part for graph in _inside(node) for part in graph.node)
-    results = {entry.name for graph in _inside(node) for entry in graph.output}
+    inner = (part for graph in inside(node) for part in graph.node)
+    results = {entry.name for graph in inside(node) for entry in graph.output}
     return set(node.input).union(results, *map(reads, inner)) - {""}
 
 
-def _inside(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+def inside(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    """Return the graphs that a node holds: branches, bodies."""
     return [graph for entry in node.attribute for graph in ([entry.g] if entry.HasField("g") else entry.graphs)]
 
 
@@ -157,26 +186,19 @@ def prune(graph: onnx.GraphProto, names: Iterable[str]) -> None:
     graph.initializer.extend(constants)
 
 
-def run(
-    session: ort.InferenceSession, outputs: Sequence[str], feeds: dict[str, Array], *, seconds: float | None = None
-) -> list[Array]:
-    """Run ``session`` and return the named ``outputs`` as arrays; raises UnreadableModel with the reason.
+def run(session: ort.InferenceSession, outputs: Sequence[str], feeds: dict[str, Array]) -> list[Array]:
+    """Run ``session`` and return the named ``outputs`` as arrays.
 
-    A run that takes longer than ``seconds`` is stopped, between two operations, and counts as one that fails.
+    Raises UnreadableModel with the reason, TooMuch where the session's bound on memory is it.
     """
-    options = ort.RunOptions()
-    timer = threading.Timer(seconds, setattr, (options, "terminate", True)) if seconds is not None else None
-    if timer is not None:
-        timer.daemon = True
-        timer.start()
     try:
-        values: list[Array] = session.run(list(outputs), feeds, options)
+        values: list[Array] = session.run(list(outputs), feeds)
     except Exception as error:  # no common base, see above
-        why = f"it does not end within {seconds:g} s" if options.terminate else reason(error)
+        why = reason(error)
+        if OUT_OF_BOUNDS in str(error):
+            asked = re.search(rf"running (\S+) node.*{OUT_OF_BOUNDS} (\d+)", str(error), re.DOTALL)
+            raise TooMuch(f"{asked[1]} asks for {int(asked[2]):,} bytes" if asked else why) from error
         raise UnreadableModel(f"onnxruntime cannot run the model: {why}") from error
-    finally:
-        if timer is not None:
-            timer.cancel()
     return values
 
 

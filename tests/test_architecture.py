@@ -28,7 +28,9 @@ BELOW = {
     "batch": {"explainer", "explanation", "pictures", "replacing", "targets"},
     "comparing": {"explainer", "explanation", "inputs", "methods", "pictures", "targets"},
     "describing": {"explainer", "explanation", "forward", "inputs", "pictures", "targets"},
-    "fitting": {"explainer", "forward", "inputs", "kernels", "pictures", "relevance", "replacing", "targets"},
+    "fitting": {
+        *("explainer", "forward", "inputs", "kernels", "pictures", "planning", "relevance", "replacing", "targets"),
+    },
     "loading": {"explainer", "explanation", "inputs", "known", "network", "pictures"},
     "explainer": {
         *("choosing", "explanation", "exporting", "forward", "inputs", "pictures", "planning"),
@@ -55,11 +57,13 @@ BELOW = {
     "runtime": set(),
     "network.layers": {"errors"},
     "errors": set(),
+    "limits": {"errors"},
+    "opening": set(),
     "settings": set(),
     "heatcli": {"errors", "explainer", "explanation", "loading"},
 }
-FOR_ALL = {"errors", "heatcli", "network.layers", "settings"}
-"""What every room may import: the errors, the version number, the names of settings and the layer list."""
+FOR_ALL = {"errors", "heatcli", "limits", "network.layers", "opening", "settings"}
+"""What every room may import: errors, the version number, names of settings, limits, how files are opened, layers."""
 
 KNOWN_TO = {
     "onnxruntime": ("heatcli.runtime",),

@@ -14,6 +14,7 @@ import PIL.Image
 import pytest
 
 import heatcli
+from heatcli.limits import Limits, amount
 from heatcli.methods import METHODS
 from heatcli.relevance.rules import NAMES
 from tests import operations_in_readme
@@ -37,6 +38,11 @@ def test_methods_and_their_promises():
 def test_rules():
     listed = {cells[0].strip("`") for cells in table("rule")}
     assert listed == set(NAMES) - {"proportional", "winner", "pass"}
+
+
+def test_limits():
+    defaults = [(cells[0].strip("`"), cells[1]) for cells in table("limit")]
+    assert defaults == [(name, amount(value)) for name, value in Limits().items()]
 
 
 def help_of(command: str) -> str:
@@ -63,12 +69,13 @@ def test_options_are_there():
 
 @pytest.mark.parametrize("command", ["report", "compare", "evaluate", "fit"])
 def test_options_of_other_commands_are_in_the_readme(command: str):
-    """Those that they share with explain stand in the table of explain."""
+    """Those that they share with explain stand in the table of explain, those about strangers in their section."""
     own = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", help_of(command))) - set(
         re.findall(r"(?<![\w-])--[a-z][a-z-]+", help_of("explain"))
     )
     listed = {option for cells in table(f"option of `{command}`") for option in re.findall(r"--[a-z-]+", cells[0])}
-    assert own <= listed
+    (strangers,) = re.findall(r"^## Files from strangers\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
+    assert own <= listed | set(re.findall(r"--[a-z-]+", strangers))
     assert {option for option in listed if option not in help_of(command)} == set()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from heatcli.batch import records, resuming, runner, storage, worker
-from heatcli.batch.items import Item
+from heatcli.batch.items import Item, carried
 from heatcli.batch.job import SHARED, Job, Ready
 from heatcli.batch.record_file import RecordFile, read
 from heatcli.batch.remote_records import RemoteRecords
@@ -70,8 +70,8 @@ class Batch:
             items = earlier.remaining(items)
             if self.unsettled and earlier.scale is not None:
                 self._draw_with(earlier.scale)
-        names = {item.name for item in items}
-        file.keep(lambda entry: entry.get("input") not in names)
+        names, places = {item.name for item in items}, self._places(items)
+        file.keep(lambda entry: entry.get("input") not in names and not places.hold(entry))
         return tuple(items)
 
     def unfinished(self, items: Sequence[Item], place: str) -> tuple[Item, ...]:
@@ -105,6 +105,8 @@ class Batch:
         that is no matter of one item: OutputError, and before anything has succeeded UsageError and ModelError.
         """
         unwritable = 0
+        if not self.workers.here:
+            items = map(carried, items)
         for outcome in self._outcomes(items, partial(worker.make, self.job, step=step)):
             if outcome.result is not None:
                 entries = [made.record for made in outcome.result]
@@ -143,11 +145,24 @@ class Batch:
 
     def _survey(self, items: Sequence[Item], records_: Path, there: dict[str, int | None]) -> resuming.Earlier:
         earlier = resuming.survey(
-            items, read(records_), hash=self.job.hash or "", output=there.get, source=changed_here
+            items,
+            read(records_),
+            hash=self.job.hash or "",
+            planned=self._places(items),
+            output=there.get,
+            source=changed_here,
         )
+        if earlier.taken is not None:
+            raise UsageError(
+                f"{storage.shown(earlier.taken['output'])} is the heatmap of {earlier.taken['input']}, made before, "
+                "and would be overwritten\nGive another output folder with -o, or --overwrite to do so."
+            )
         if earlier.other is not None:
             raise self._changed(earlier.other, earlier.others)
         return earlier
+
+    def _places(self, items: Iterable[Item]) -> resuming.Places:
+        return resuming.Places(items, self.job.plan.heatmap)
 
     def _outcomes(self, items: Iterable[Item], work: Callable[[Item], Any]) -> Iterator[Outcome[Item, Any]]:
         crew = self.workers  # which may get more, and learn how much to take at once

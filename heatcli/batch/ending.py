@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -23,8 +24,16 @@ UNHEARD = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasatt
 """What a terminal sends to all processes: workers leave it to the one that started them."""
 
 
-def begin() -> None:
-    """Do what a worker does first: leave interrupts to its parent, and watch for its own end."""
+def begin(memory: int | None = None) -> None:
+    """Do what a worker does first: leave interrupts to its parent, watch for its own end, and mind its limit.
+
+    ``memory`` is how many bytes of address space it may have, where the system knows such a limit.
+    """
+    if memory is not None and sys.platform != "win32":
+        import resource
+
+        with suppress(OSError, ValueError):  # a lower one is in force already
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     for number in UNHEARD:
         signal.signal(number, signal.SIG_IGN)
     until: list[Any] = []

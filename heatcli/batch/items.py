@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -23,7 +23,8 @@ class Origin:
 
     ``name`` is what their names begin with, as it was typed and without credentials. ``place`` is the absolute folder
     or URL with the slash at its end, or the archive itself; None for stdin. ``below`` is the folder below the output
-    folder that they go to, with a slash at its end. ``after`` is what a URL has behind the name, such as a signature.
+    folder that they go to, with a slash at its end. ``after`` is what a URL has behind the name, such as a signature;
+    ``content`` is what was read of stdin before.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Origin:
     below: str = ""
     after: str = ""
     holds: Holds = "files"
+    content: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,10 @@ class Item:
         The path is the one that was typed where this leads to the same file.
         """
         if self.problem:
-            raise PictureError(f"{self.name}: {self.problem}")
+            raise PictureError(f"{self.called}: {self.problem}")
         place = self.place
         if place is None:
-            return stdin_bytes()
+            return stdin_bytes() if self.origin.content is None else self.origin.content
         try:
             if self.origin.holds == "tar":
                 return archives.tar_member(place, self.start, self.size)
@@ -117,6 +119,16 @@ class Item:
         except OSError as error:
             raise PictureError(f"{self.name}: {storage.reason(error)}") from error
         return Path(self.name if storage.absolute(self.name) == place else place)
+
+
+def carried(item: Item) -> Item:
+    """Return an item that a worker elsewhere can read: what came through stdin goes with it."""
+    if not item.is_stdin or item.problem is not None:
+        return item
+    try:
+        return replace(item, origin=replace(item.origin, content=stdin_bytes()))
+    except PictureError as error:
+        return replace(item, problem=str(error).removeprefix("stdin: ").removeprefix("stdin "))
 
 
 def single(name: str, place: str | None, below: str, problem: str | None = None) -> Item:

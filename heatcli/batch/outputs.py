@@ -55,7 +55,8 @@ def plan(sources: Sources, output: str | None, *, several: bool = False) -> Plan
     """Read ``output`` (a file, a folder, ``-``, a URL of either, or None) in view of the inputs.
 
     Without it heatmaps go to the current folder, or to ``heatmaps/`` where a folder was given. Records are kept where
-    many heatmaps go to a folder of their own. Raises UsageError where the output does not fit the inputs.
+    many heatmaps go to a folder of their own, and where there are some. Raises UsageError where the output does not
+    fit the inputs.
     """
     count = len(sources.items)
     if output == STDOUT:
@@ -70,8 +71,9 @@ def plan(sources: Sources, output: str | None, *, several: bool = False) -> Plan
         raise UsageError("-o is empty; give a .png file, a folder, or - for stdout")
     place, suffix = _place(output)
     if not suffix or (sources.folders and suffix != ".png"):
-        many = sources.folders or count > 1
-        return Plan(place, None, storage.joined(place, RECORDS) if many else None, several)
+        records = storage.joined(place, RECORDS)
+        kept = sources.folders or count > 1 or (not storage.is_remote(records) and os.path.lexists(records))
+        return Plan(place, None, records if kept else None, several)
     if count > 1 or sources.folders:
         what = f"{count} inputs" if count > 1 else "a folder as input"
         raise UsageError(f"-o {storage.shown(output)} names one file, but there are {what}; give a folder")

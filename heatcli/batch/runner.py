@@ -97,16 +97,26 @@ class _Run(Generic[ItemT, ResultT]):
         """Wait for the first chunk, take it out, and return what became of its items."""
         entry = self.pending[0]
         outcomes = self._waited(entry)
+        if outcomes is None and len(entry.items) == 1 and (late := self.workers.overdue) is not None:
+            self.workers.renew()
+            outcomes = [Outcome(item, None, PictureError(late)) for item in entry.items]
+            self.pending.popleft()
+            self._begin_again()
+            return outcomes
         if outcomes is None:
             self.workers.renew()
             outcomes = [self._alone(item) for item in entry.items]
             self.pending.popleft()
-            for other in self.pending:  # what died with it, through no fault of its own
-                if self._is_lost(other.future):
-                    self._begun(other)
+            self._begin_again()
             return outcomes
         self.pending.popleft()
         return outcomes
+
+    def _begin_again(self) -> None:
+        """Begin anew with what was lost when a worker ended, through no fault of its own."""
+        for other in self.pending:
+            if self._is_lost(other.future):
+                self._begun(other)
 
     def under_way(self) -> Iterator[Outcome[ItemT, ResultT]]:
         """Yield what is done or will be within ``GRACE`` seconds; the rest is given up."""
@@ -132,7 +142,12 @@ class _Run(Generic[ItemT, ResultT]):
     def _waited(self, entry: _Chunk[ItemT, ResultT]) -> list[Outcome[ItemT, ResultT]] | None:
         """Return the outcomes of a chunk, None where a worker died with it."""
         try:
-            return entry.future.result()
+            return entry.future.result(self.workers.seconds and self.workers.seconds * len(entry.items))
+        except TooLate as error:
+            if entry.future.done():  # the work itself raised it
+                return [Outcome(item, None, error) for item in entry.items]
+            self.workers.stop_overdue()
+            return None
         except Exception as error:  # whatever the work raises belongs to it
             if self.workers.is_lost(error):
                 return None
@@ -149,8 +164,10 @@ class _Run(Generic[ItemT, ResultT]):
             outcomes = self._waited(self._begun(_Chunk([item])))
             if outcomes is not None:
                 return outcomes[0]
-            how = self.workers.died() or how
+            late, how = self.workers.overdue, self.workers.died() or how
             self.workers.renew()
+            if late is not None:
+                return Outcome(item, None, PictureError(late))
         why = how or "out of memory, or a broken decoder"
         return Outcome(item, None, PictureError(f"the worker process died with it, and with nothing else: {why}"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -135,7 +136,8 @@ def listed(folder: str) -> dict[str, int | None]:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(joined(here, entry.name))
                     else:
-                        found[joined(here, entry.name)] = entry.stat().st_mtime_ns
+                        with suppress(OSError):  # a link that leads nowhere
+                            found[joined(here, entry.name)] = entry.stat().st_mtime_ns
         except OSError:  # it is not there, or closed to us: then nothing in it can be relied on
             continue
     return found

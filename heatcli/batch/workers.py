@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TooLate
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -42,6 +43,10 @@ class Workers:
     one, many = "thread", "threads"
     chunk = 1
     """How many items a worker gets at once."""
+    seconds: float | None = None
+    """How long one item may take; None where it cannot be stopped."""
+    overdue: str | None = None
+    """What took longer, once it was stopped, in words; None where nothing was."""
 
     def __init__(self, start: Callable[[], Executor], count: int) -> None:
         """Keep what starts the executor; it is started when it is first needed."""
@@ -76,6 +81,10 @@ class Workers:
     def died(self) -> str | None:
         """Return how the worker ended that was lost, in words that follow "it was"; None where that is not known."""
         return None
+
+    def stop_overdue(self) -> None:
+        """Stop what takes longer than ``seconds``; raises NotImplementedError where that cannot be done."""
+        raise NotImplementedError
 
     def renew(self) -> None:
         """Start anew after a worker has died."""
@@ -115,15 +124,22 @@ class Processes(Workers):
     name = "processes"
     one, many = "process", "processes"
 
-    def __init__(self, count: int) -> None:
-        """Have ``count`` of them."""
-        super().__init__(lambda: _pool(count), count)
+    def __init__(self, count: int, *, memory: int | None = None, seconds: float | None = None) -> None:
+        """Have ``count`` of them, with so many bytes of address space each, and so many seconds for a picture.
+
+        Where the system knows no such limit on memory there is none.
+        """
+        super().__init__(lambda: _pool(count, memory), count)
+        self.seconds = seconds
         self._processes: set[BaseProcess] = set()
 
     def prepare(self, job: Job) -> Ready:
         """Have one of the processes load the model; this one does not."""
         try:
-            return self.submit(worker.ready, job).result()
+            return self.submit(worker.ready, job).result(self.seconds)
+        except TooLate:
+            self.stop_overdue()
+            raise ModelError(f"{job.loading.model}: loading {self.overdue}") from None
         except BrokenExecutor:
             how = self.died() or "out of memory, or a fault in onnxruntime"
             raise ModelError(f"{job.loading.model}: the process that loads it died: {how}") from None
@@ -152,8 +168,14 @@ class Processes(Workers):
         """Return by which signal or with which exit code it ended."""
         return ending.told(self._processes)
 
+    def stop_overdue(self) -> None:
+        """End the processes, the one that takes too long among them."""
+        self.overdue = f"took longer than {self.seconds:g} seconds and was stopped; --limit seconds=N allows more"
+        ending.end(self._processes)
+
     def renew(self) -> None:
         """End the processes that are left, and start anew."""
+        self.overdue = None
         ending.end(self._processes)
         self._processes.clear()
         if self._executor is not None:  # waited for, since Python would complain at its exit that it is still ending
@@ -174,7 +196,7 @@ class Processes(Workers):
         super().__exit__(kind, error, trace)
 
 
-def _pool(count: int) -> ProcessPoolExecutor:
+def _pool(count: int, memory: int | None) -> ProcessPoolExecutor:
     """Return a pool whose processes are started anew: a fork would copy locks that onnxruntime's threads hold.
 
     Python watches the pool's semaphores and would report, after a run was killed, that it has cleared them away.
@@ -183,7 +205,8 @@ def _pool(count: int) -> ProcessPoolExecutor:
     before = os.environ.get(name)
     os.environ[name] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))
     try:
-        return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=ending.begin)
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(count, mp_context=context, initializer=ending.begin, initargs=(memory,))
     finally:
         if before is None:
             del os.environ[name]

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import sys
-import threading
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -72,13 +71,13 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _interrupted(stop: BaseException, *, alone: bool) -> int:
-    """Return the exit code; where the process is ours ``alone``, end it, and with it threads that would go on.
+    """Return the exit code; where the process is ours ``alone``, end it, and with it what threads are at.
 
     A command that has said how far it was gives its words to the interrupt; else that it was one is said here.
     """
     if not stop.args:
         _say("interrupted")
-    if alone and any(thread is not threading.current_thread() for thread in threading.enumerate()):
+    if alone:
         interrupts.end_at_once()
     return INTERRUPTED
 

@@ -79,6 +79,8 @@ def compare(
     channels: options.ChannelsOption = None,
     layout: options.LayoutOption = None,
     input_: options.Inputs = None,
+    limit: options.Limit = None,
+    max_pixels: options.MaxPixels = None,
     style: Annotated[
         Style, typer.Option("--style", help="The map alone, or over the picture.", rich_help_panel=options.DRAWING)
     ] = Style.HEATMAP,
@@ -165,6 +167,8 @@ def compare(
         layout=layout,
         range_=range_,
         inputs=input_,
+        limit=limit,
+        max_pixels=max_pixels,
     )
     settings = values.settings(
         method=named[0] if named else "",

@@ -47,6 +47,7 @@ def compile_(
     channels: options.ChannelsOption = None,
     layout: options.LayoutOption = None,
     input_: options.Inputs = None,
+    limit: options.Limit = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file that is there.", rich_help_panel=options.OUTPUT)
     ] = False,
@@ -75,6 +76,7 @@ def compile_(
         layout=layout,
         range_=range_,
         inputs=input_,
+        limit=limit,
     )
     explainer = heatcli.load(model, **loading)
     if path.exists() and path.samefile(explainer.model.path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from enum import StrEnum
-from json import dumps, loads
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from heatcli.cli import options, telling, values
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import clean, count, shorten
 from heatcli.errors import HeatcliError, UsageError
+from heatcli.opening import read_json
 from heatcli.replacing import replacing
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def describe(
     channels: options.ChannelsOption = None,
     layout: options.LayoutOption = None,
     input_: options.Inputs = None,
+    limit: options.Limit = None,
+    max_pixels: options.MaxPixels = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -113,6 +116,8 @@ def describe(
         layout=layout,
         range_=None,
         inputs=input_,
+        limit=limit,
+        max_pixels=max_pixels,
     )
     explainer = heatcli.load(model, **loading)
     if activation is not None:
@@ -121,7 +126,7 @@ def describe(
     if output != "-":
         _refuse(path, explainer, overwrite=overwrite)
     console = stderr_console(quiet=quiet)
-    certain = {name: value for name, value in loading.items() if name not in ("labels", "range", "inputs")}
+    certain = {name: value for name, value in loading.items() if name not in ("labels", "range", "inputs", "limits")}
     _present(explainer, console, labels=labels, activation=activation)
     settled, found = explainer.preprocessing, []
     if check and expect:
@@ -165,8 +170,8 @@ def _refuse(path: Path, explainer: Explainer, *, overwrite: bool) -> None:
 def _says(path: Path) -> str:
     """Return in a line what a sidecar says, empty where the file is none."""
     try:
-        content = loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(path)
+    except (OSError, ValueError):
         return ""
     if not isinstance(content, dict):
         return ""

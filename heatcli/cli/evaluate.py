@@ -134,6 +134,8 @@ def evaluate(
     channels: options.ChannelsOption = None,
     layout: options.LayoutOption = None,
     input_: options.Inputs = None,
+    limit: options.Limit = None,
+    max_pixels: options.MaxPixels = None,
     figures: Annotated[
         str | None,
         typer.Option(
@@ -189,6 +191,8 @@ def evaluate(
         layout=layout,
         range_=range_,
         inputs=input_,
+        limit=limit,
+        max_pixels=max_pixels,
     )
     filled = tuple(dict.fromkeys(_words(fillings)))
     values.choices(fillings, "--fillings", FILLINGS)

@@ -115,8 +115,6 @@ def explain(
     outputs.check(plan, found.items)
     saved = values.choices(save, "--save", ("npy", "npz", "root"))
     _check_stdio(found, plan, saved=bool(saved), json=json)
-    if cluster is not None and any(item.is_stdin for item in found.items):
-        raise UsageError("--cluster: other machines cannot read this stdin; give a file that all of them see")
     if layers and "npz" not in saved:
         raise UsageError("--layers goes with --save npz")
     if layers and engine is options.Engine.COMPILED:
@@ -180,7 +178,7 @@ def explain(
             saved,
             layers,
             show=show,
-            whole=not kept and len(found.items) == 1,
+            whole=len(found.items) == 1 and not found.folders,
             base="" if cluster is None else storage.absolute(""),
         )
         try:

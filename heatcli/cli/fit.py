@@ -92,6 +92,8 @@ def fit(
     channels: options.ChannelsOption = None,
     layout: options.LayoutOption = None,
     input_: options.Inputs = None,
+    limit: options.Limit = None,
+    max_pixels: options.MaxPixels = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -119,8 +121,8 @@ def fit(
     debug: options.Debug = False,  # noqa: ARG001 - main reads it from the arguments
 ) -> int:
     """Train a relevance model for every detection layer of a network, for explain --method deep-taylor-minmax."""
-    limit = math.inf if seconds is None else values.number(seconds, "--seconds")
-    if limit <= 0:
+    time_limit = math.inf if seconds is None else values.number(seconds, "--seconds")
+    if time_limit <= 0:
         raise UsageError(f"--seconds {seconds}: a number above 0 is needed")
     if output == "-":
         raise UsageError("--output -: relevance models are a file; give it a name")
@@ -138,6 +140,8 @@ def fit(
         layout=layout,
         range_=None,
         inputs=input_,
+        limit=limit,
+        max_pixels=max_pixels,
     )
     files = _files(images)
     offer(model)
@@ -147,7 +151,7 @@ def fit(
 
     explainer = heatcli.load(model, **loading, provider=provider)
     targets = tuple(target or ("top",))
-    budget = Budget(memory=room, seconds=limit, epochs=passes, seed=drawn_from)
+    budget = Budget(memory=room, seconds=time_limit, epochs=passes, seed=drawn_from)
     job = Job(explainer, files, output=output, targets=targets, budget=budget, overwrite=overwrite)
     console = stderr_console(quiet=quiet)
     tensors = all(path.suffix.lower() == ".npy" for path in files)

@@ -45,6 +45,7 @@ def inspect(
     channels: options.ChannelsOption = None,
     layout: options.LayoutOption = None,
     input_: options.Inputs = None,
+    limit: options.Limit = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.VerboseInspect = False,
@@ -65,6 +66,7 @@ def inspect(
         layout=layout,
         range_=range_,
         inputs=input_,
+        limit=limit,
     )
     offer(model)
     try:

@@ -9,7 +9,7 @@ import typer
 
 from heatcli.cli import complete, guide
 
-INPUTS, CLASS, RULES, FITTING, PICTURE, DRAWING, OUTPUT, RUN = (
+INPUTS, CLASS, RULES, FITTING, PICTURE, DRAWING, OUTPUT, STRANGERS, RUN = (
     "What is taken",
     "What is explained",
     "How relevance flows",
@@ -17,6 +17,7 @@ INPUTS, CLASS, RULES, FITTING, PICTURE, DRAWING, OUTPUT, RUN = (
     "How a picture becomes the network's input",
     "How the heatmap is drawn",
     "What is written",
+    "Files from strangers",
     "How it runs",
 )
 
@@ -467,6 +468,28 @@ Resume = Annotated[
         "--resume/--overwrite",
         help="In a folder with records: skip what is finished with the same model and options, or do all again.",
         rich_help_panel=OUTPUT,
+    ),
+]
+
+# files from strangers -------------------------------------------------------------------------------------------------
+
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="NAME=N",
+        help="How much of a model is accepted: file, weights or activations in bytes (2G, 8G, 8G), nodes (50k), "
+        "dimension in elements of a tensor (2G). Raise one only for a file that you trust. Repeatable.",
+        rich_help_panel=STRANGERS,
+    ),
+]
+MaxPixels = Annotated[
+    str | None,
+    typer.Option(
+        "--max-pixels",
+        metavar="N",
+        help="Pictures with more pixels are refused; default 80M. The same as --limit pixels=N.",
+        rich_help_panel=STRANGERS,
     ),
 ]
 

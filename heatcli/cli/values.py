@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from heatcli.errors import UsageError
+from heatcli.limits import Limits
 from heatcli.settings import BASELINES, Settings
 
 if TYPE_CHECKING:
@@ -76,8 +77,14 @@ def loading(
     layout: Layout | None,
     range_: str | None,
     inputs: Sequence[str] | None = None,
+    limit: Sequence[str] | None = None,
+    max_pixels: str | None = None,
 ) -> dict[str, Any]:
-    """Return the options that settle how a model is loaded as the keywords of ``heatcli.load``."""
+    """Return the options that settle how a model is loaded as the keywords of ``heatcli.load``.
+
+    ``limits`` is among them only where one was given.
+    """
+    accepted = limits(limit, max_pixels)
     return {
         "preprocess": preprocess,
         "labels": labels,
@@ -90,7 +97,22 @@ def loading(
         "layout": layout and layout.value.upper(),
         "inputs": named_files(inputs),
         "range": bounds(range_),
+        **({"limits": accepted} if accepted else {}),
     }
+
+
+def limits(texts: Sequence[str] | None, max_pixels: str | None = None) -> dict[str, int]:
+    """Read ``NAME=N``, each name once, and the limit of pixels; return those given, by name."""
+    found: dict[str, int] = {}
+    pixels = [] if max_pixels is None else [f"pixels={max_pixels}"]
+    for text in (*(texts or ()), *pixels):
+        name, equals, amount = text.partition("=")
+        if not equals:
+            raise UsageError(f"--limit {text}: give a name and a number, such as nodes=100k or weights=16G")
+        if name in found:
+            raise UsageError(f"--limit {name} was given twice{'; --max-pixels is the same' if pixels else ''}")
+        found[name] = getattr(Limits.of({name: amount}), name)
+    return found
 
 
 def settings(

@@ -10,9 +10,12 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from heatcli.errors import UsageError
+from heatcli.errors import UsageError, shown
 from heatcli.evaluation.objects import Annotation, Box, Thing
+from heatcli.opening import content, reason
 
+MOST_JSON, MOST_XML = 1 << 30, 16 << 20
+"""Bytes of a file at most: COCO's largest has half a gigabyte, one of Pascal VOC is about one picture."""
 FORMS = (
     "a folder of Pascal VOC .xml files, a COCO .json file, or JSON such as "
     '{"cat.jpg": [[x0, y0, x1, y1]]}, in pixels from the upper left corner'
@@ -56,15 +59,15 @@ def _pictures(path: Path) -> list[Annotation]:
     if path.suffix.lower() == ".xml":
         return [_voc(path, path.parent)]
     try:
-        content = json.loads(_text(path))
+        found = json.loads(_text(path))
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"--boxes {path}: is no JSON ({error}); give {FORMS}") from error
-    if isinstance(content, dict) and isinstance(content.get("images"), list) and "annotations" in content:
-        return _coco(content, path)
-    if isinstance(content, dict) and isinstance(content.get("items"), list):
-        return [_item(entry, path) for entry in content["items"]]
-    if isinstance(content, dict):
-        return [_annotation(name, boxes, path) for name, boxes in content.items()]
+        raise UsageError(f"--boxes {path}: is no JSON ({reason(error)}); give {FORMS}") from error
+    if isinstance(found, dict) and isinstance(found.get("images"), list) and "annotations" in found:
+        return _coco(found, path)
+    if isinstance(found, dict) and isinstance(found.get("items"), list):
+        return [_item(entry, path) for entry in found["items"]]
+    if isinstance(found, dict):
+        return [_annotation(name, boxes, path) for name, boxes in found.items()]
     raise UsageError(f"--boxes {path}: holds no boxes; give {FORMS}")
 
 
@@ -163,12 +166,12 @@ def _voc(file: Path, folder: Path) -> Annotation:
     return Annotation(file.relative_to(folder).with_suffix(named or ".xml"), tuple(things), str(file), size)
 
 
-def _coco(content: Mapping[str, Any], path: Path) -> list[Annotation]:
+def _coco(found: Mapping[str, Any], path: Path) -> list[Annotation]:
     """Read COCO's instances: boxes are [left, upper, width, height]."""
     try:
-        names = {entry["id"]: str(entry["name"]) for entry in content.get("categories") or []}
-        things: dict[Any, list[Thing]] = {entry["id"]: [] for entry in content["images"]}
-        for entry in content["annotations"]:
+        names = {entry["id"]: str(entry["name"]) for entry in found.get("categories") or []}
+        things: dict[Any, list[Thing]] = {entry["id"]: [] for entry in found["images"]}
+        for entry in found["annotations"]:
             left, upper, width, height = _numbers(entry["bbox"], path)
             box = _box((left, upper, left + width, upper + height), path)
             things[entry["image_id"]].append(Thing(names.get(entry.get("category_id")), box))
@@ -179,11 +182,11 @@ def _coco(content: Mapping[str, Any], path: Path) -> list[Annotation]:
                 str(path),
                 _size([entry.get("width") or 0, entry.get("height") or 0], path),
             )
-            for entry in content["images"]
+            for entry in found["images"]
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(
-            f"--boxes {path}: is no whole file of COCO instances ({type(error).__name__}: {error})"
+            f"--boxes {path}: is no whole file of COCO instances ({type(error).__name__}: {reason(error)})"
         ) from error
 
 
@@ -199,7 +202,7 @@ def _annotation(
     name: str, boxes: Any, path: Path, size: tuple[int, int] | None = None, label: str | None = None
 ) -> Annotation:
     if not isinstance(boxes, list):
-        raise UsageError(f"--boxes {path}: {name} has no list of boxes; give {FORMS}")
+        raise UsageError(f"--boxes {path}: {shown(name)} has no list of boxes; give {FORMS}")
     things = tuple(Thing(label, _box(_numbers(box, path, name), path, name)) for box in boxes)
     return Annotation(_pure(name), things, str(path), size)
 
@@ -207,7 +210,7 @@ def _annotation(
 def _box(box: Box, path: Path, name: str = "") -> Box:
     left, upper, right, lower = box
     if not (left < right and upper < lower):
-        of = f" of {name}" if name else ""
+        of = f" of {shown(name)}" if name else ""
         raise UsageError(f"{path}: the box {list(box)}{of} is empty; boxes are left, upper, right, lower")
     return box
 
@@ -215,11 +218,11 @@ def _box(box: Box, path: Path, name: str = "") -> Box:
 def _numbers(values: Any, path: Path, name: str = "") -> Box:
     try:
         left, upper, right, lower = (float(value) for value in values)
-    except (TypeError, ValueError):
-        of = f" of {name}" if name else ""
-        raise UsageError(f"{path}: the box {values!r}{of} is not made of four numbers") from None
+    except (TypeError, ValueError, OverflowError):
+        of = f" of {shown(name)}" if name else ""
+        raise UsageError(f"{path}: the box {shown(repr(values))}{of} is not made of four numbers") from None
     if not all(map(math.isfinite, (left, upper, right, lower))):
-        raise UsageError(f"{path}: the box {values!r} has a number that is not finite")
+        raise UsageError(f"{path}: the box {shown(repr(values))} has a number that is not finite")
     return left, upper, right, lower
 
 
@@ -227,17 +230,17 @@ def _size(values: Any, path: Path) -> tuple[int, int] | None:
     """Return (width, height), None where a file has zeros there."""
     try:
         width, height = (int(value) for value in values)
-    except (TypeError, ValueError):
-        raise UsageError(f"{path}: the size {values!r} is not a width and a height") from None
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError(f"{path}: the size {shown(repr(values))} is not a width and a height") from None
     return (width, height) if width > 0 and height > 0 else None
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8-sig")
+        return content(path, MOST_XML if path.suffix.lower() == ".xml" else MOST_JSON).decode("utf-8-sig")
     except FileNotFoundError:
         raise UsageError(f"--boxes {path}: no such file or folder") from None
     except UnicodeDecodeError:
         raise UsageError(f"--boxes {path}: is no text in UTF-8; give {FORMS}") from None
-    except OSError as error:
-        raise UsageError(f"--boxes {path}: cannot be read ({error.strerror or error})") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--boxes {path}: cannot be read ({reason(error)})") from error

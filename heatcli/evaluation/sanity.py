@@ -70,6 +70,7 @@ def forgetful(explainer: Explainer, stage: Stage, *, seed: int = 0) -> Explainer
         layout=None if layout == "tensor" else layout,
         inputs={name: entry.value for name, entry in explainer.inputs.items()},
         shuffled=Shuffle(stage.layers, seed),
+        limits=explainer.limits,
     )
     return Explainer(
         read,
@@ -83,6 +84,7 @@ def forgetful(explainer: Explainer, stage: Stage, *, seed: int = 0) -> Explainer
         engine=explainer.engine,
         provider=explainer.provider,
         inputs=explainer.inputs,
+        limits=explainer.limits,
     )
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from heatcli.errors import PictureError
 from heatcli.forward import Forward
 from heatcli.network.layers import Network
+from heatcli.planning.infinite import infinite_scores
 from heatcli.relevance.composites import COMPOSITES, assign
 from heatcli.relevance.detection import Detection
 from heatcli.relevance.models import RelevanceModel, with_models
@@ -66,7 +66,7 @@ class Descent:
         values = self._forward.run(x)
         scores = np.asarray(values[self.network.output.logits], np.float32).reshape(-1)
         if not np.isfinite(scores).all():
-            raise PictureError("the network's scores are not finite for this input; check the preprocessing")
+            raise infinite_scores(self.network, x)
         chosen = [index for index in dict.fromkeys(ranked(wanted, scores)) if scores[index] > 0]
         if not chosen:
             return []

@@ -19,7 +19,7 @@ from heatcli.errors import UsageError
 from heatcli.explainer import Explainer
 from heatcli.fitting.fitter import Budget, Event, Fitted, Fitter, Report
 from heatcli.fitting.pictures import Pictures
-from heatcli.inputs import Picture, prepare
+from heatcli.inputs import Picture
 from heatcli.relevance import stored
 from heatcli.relevance.detection import detections
 from heatcli.relevance.models import RelevanceModel
@@ -60,7 +60,7 @@ class Job:
         self.fitter = Fitter(
             network,
             pictures,
-            lambda place: prepare(pictures[place], network.input, explainer.preprocessing, explainer.range).x,
+            lambda place: explainer.network_input(pictures[place]).x,
             wanted(targets, network.output.classes, explainer.labels),
             budget,
             threads=explainer.threads,

@@ -13,6 +13,7 @@ import numpy as np
 from heatcli.errors import UsageError
 from heatcli.inputs import Picture
 from heatcli.network.layers import InputSpec
+from heatcli.opening import opened
 from heatcli.pictures.tensors import NUMBERS
 
 Array = np.ndarray
@@ -80,8 +81,9 @@ def stacked(source: Picture, spec: InputSpec) -> Array | None:
         stack = source
     elif isinstance(source, str | Path) and str(source).lower().endswith(".npy"):
         try:
+            opened(source).close()  # a pipe or a device is not touched
             stack = np.load(source, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+        except Exception:  # a broken header is read by parsers with exceptions of all kinds
             return None  # reading it as one picture says what is wrong
     else:
         return None

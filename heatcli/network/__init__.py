@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 
 from heatcli import runtime
 from heatcli.errors import ModelError, NotAClassifier, UnreadableModel, UnsupportedModel, UnsupportedNode
+from heatcli.limits import Limits
 from heatcli.network import file, head, patterns, reading
 from heatcli.network.layers import Layer, Linear, Network, OutputSpec
 from heatcli.network.shuffling import Shuffle
@@ -35,12 +36,14 @@ def read(
     layout: str | None = None,
     inputs: Mapping[str, np.ndarray] | None = None,
     shuffled: Shuffle | None = None,
+    limits: Limits | None = None,
 ) -> Network:
     """Read the ONNX classifier at ``path`` into a layer list.
 
     ``size`` (height, width) settles sizes that the file leaves open and must not contradict those that it fixes;
     ``suggested`` does the former alone, by the file's metadata. ``layout`` overrides what the input's shape suggests.
     ``inputs`` are values by name of inputs beside the picture; ``shuffled`` reads it with weights in disorder.
+    ``limits`` say how large it may be and how much memory it may take.
     A network that onnxruntime runs but that cannot be read into layers is returned without any: it holds the
     UnsupportedModel, with every unsupported node by name, that ``require_layers`` raises.
     Raises UsageError where ``inputs`` do not fit, UnreadableModel, NotAClassifier, or UnsupportedModel where
@@ -48,7 +51,7 @@ def read(
     """
     path = Path(path)
     try:
-        return _read(path, size, suggested, layout, inputs or {}, shuffled)
+        return _read(path, size, suggested, layout, inputs or {}, shuffled, limits or Limits())
     except UnsupportedModel as error:
         raise _located(error, path) from error.__cause__
     except ModelError as error:
@@ -62,8 +65,9 @@ def _read(
     layout: str | None,
     inputs: Mapping[str, np.ndarray],
     shuffled: Shuffle | None,
+    limits: Limits,
 ) -> Network:
-    proto = file.load(path)
+    proto = file.load(path, limits)
     crashing, foreign = file.crashing(proto), file.foreign(proto)
     if crashing:
         raise _unsupported((*crashing, *foreign))
@@ -79,6 +83,7 @@ def _read(
             layout=layout,
             inputs=inputs,
             shuffled=shuffled,
+            limits=limits,
         )
     except UnreadableModel as error:
         if foreign:  # unknown to onnxruntime too, or a loop that does not end

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import stat
 from pathlib import Path
 
 import onnx
@@ -11,50 +11,92 @@ from google.protobuf.message import DecodeError
 
 from heatcli import runtime
 from heatcli.errors import UnreadableModel, UnsupportedNode
+from heatcli.limits import Limits, amount
+from heatcli.network import wire
+from heatcli.network.examining import examine
+from heatcli.opening import Irregular, TooLarge, content, opened, reason
 
-MOST_NODES = 50_000
-CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+LOOPS = ("Loop", "Scan", "SequenceMap")
+CONTROL_FLOW = ("If", *LOOPS)
 BLOCKED = "com.microsoft.nchwc"
 AGAIN = "re-export without layout optimisation"
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 
 
-def load(path: Path) -> onnx.ModelProto:
+def load(path: Path, limits: Limits | None = None) -> onnx.ModelProto:
     """Return the model at ``path``, weights kept outside the file left outside.
 
-    Raises UnreadableModel where the file is missing, is no ONNX model, is cut short, has no graph or more than 50 000
-    nodes.
+    Raises UnreadableModel where the file is missing, no regular one, no ONNX model, cut short, has no graph, asks for
+    more than ``limits`` allow, or is not sound in itself: see ``examining``.
     """
+    limits = limits or Limits()
+    raw = _content(path, limits)
+    found = wire.survey(raw, limits)
+    model = onnx.ModelProto()
     try:
-        status = path.stat()
-    except FileNotFoundError:
-        raise UnreadableModel("no such model file; give the path of an .onnx file with --model") from None
-    except OSError as error:
-        raise UnreadableModel(f"cannot be read ({error.strerror or error})") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise UnreadableModel("is not a regular file; give the path of an .onnx file with --model")
-    if status.st_size == 0:
-        raise UnreadableModel("the file is empty; export or download the model again")
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except DecodeError as error:
-        raise UnreadableModel(
-            "cannot be read as an ONNX model (it is another kind of file, or cut short); check it, or download it again"
-        ) from error
-    except OSError as error:
-        raise UnreadableModel(f"cannot be read ({error.strerror or error})") from error
+        model.ParseFromString(raw)
+    except (DecodeError, RecursionError) as error:
+        raise UnreadableModel(wire.BROKEN) from error
+    except MemoryError as error:
+        raise UnreadableModel("does not fit into memory") from error
+    del raw
     if not model.graph.node or not model.graph.output:
         raise UnreadableModel("holds no ONNX graph; is it a model file, and a whole one?")
-    if len(model.graph.node) > MOST_NODES:
-        raise UnreadableModel(f"has {len(model.graph.node)} nodes, more than the {MOST_NODES} that are accepted")
+    for unused in ("training_info", "configuration"):
+        if unused in model.DESCRIPTOR.fields_by_name:
+            model.ClearField(unused)
+    examine(model, path.resolve().parent, limits, found)
     return model
 
 
+def _content(path: Path, limits: Limits) -> bytes:
+    """Return the bytes of the file; raises UnreadableModel."""
+    most = min(limits.file, wire.LARGEST)
+    try:
+        raw = content(path, most)
+    except FileNotFoundError:
+        raise UnreadableModel("no such model file; give the path of an .onnx file with --model") from None
+    except Irregular as error:
+        said = f"{error.strerror}, not a regular file" if error.errno == errno.EISDIR else error.strerror
+        raise UnreadableModel(f"{said}; give the path of an .onnx file with --model") from None
+    except TooLarge:
+        if most == wire.LARGEST:
+            raise UnreadableModel(
+                "has more than the 2 GiB that an ONNX file can have; weights go into a file beside it"
+            ) from None
+        size = path.stat().st_size
+        raise UnreadableModel(
+            f"has {amount(size)} bytes; {amount(most)} are accepted; {limits.raised('file', size)}"
+        ) from None
+    except MemoryError:
+        raise UnreadableModel("does not fit into memory") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        raise UnreadableModel(f"cannot be read ({reason(error)})") from error
+    if not raw:
+        raise UnreadableModel("the file is empty; export or download the model again")
+    return raw
+
+
 def crashing(model: onnx.ModelProto) -> tuple[UnsupportedNode, ...]:
-    """Return every node that onnxruntime must not see."""
+    """Return every node that onnxruntime must not see, in whatever graph or function: what crashes it, and loops.
+
+    Nobody can tell beforehand whether a loop ends, or how much it gathers until then; and onnxruntime may run it as
+    soon as it opens the file.
+    """
     reason = "an output without a name, which makes onnxruntime crash; name it or leave it out"
-    nodes = (node for graph in runtime.graphs(model.graph) for node in graph.node)
-    return tuple(_unsupported(node, reason) for node in nodes if node.op_type == "Split" and "" in node.output)
+    bodies = [graph.node for graph in runtime.graphs(model.graph)]
+    for function in model.functions:
+        bodies.append(function.node)
+        parts = (part for node in function.node for part in runtime.inside(node))
+        bodies += [graph.node for part in parts for graph in runtime.graphs(part)]
+    found = []
+    for body in bodies:
+        for node in body:
+            if node.op_type == "Split" and "" in node.output:
+                found.append(_unsupported(node, reason))
+            elif node.op_type in LOOPS and node.domain in ("", "ai.onnx"):
+                found.append(_unsupported(node, "control flow cannot be explained, and a loop may have no end"))
+    return tuple(found)
 
 
 def foreign(model: onnx.ModelProto) -> tuple[UnsupportedNode, ...]:
@@ -62,6 +104,8 @@ def foreign(model: onnx.ModelProto) -> tuple[UnsupportedNode, ...]:
     own = {function.domain for function in model.functions}
     found = []
     for node in model.graph.node:
+        if node.op_type in LOOPS:
+            continue  # ``crashing`` names them
         if node.op_type in CONTROL_FLOW:
             found.append(_unsupported(node, "control flow cannot be explained"))
         elif node.domain == BLOCKED:
@@ -78,8 +122,8 @@ def _unsupported(node: onnx.NodeProto, reason: str) -> UnsupportedNode:
 
 
 def digest(path: Path) -> str:
-    """Return the sha256 of the file as hexadecimal digits."""
-    with path.open("rb") as stream:
+    """Return the sha256 of the file as hexadecimal digits; raises OSError."""
+    with opened(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

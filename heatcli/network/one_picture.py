@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
-import onnx.shape_inference
 from onnx import helper, numpy_helper
 
 from heatcli import runtime
 from heatcli.errors import UnreadableModel
 from heatcli.network.head import KINDS, SAME_ORDER
 from heatcli.network.layers import InputSpec
+from heatcli.network.sizing import inferred
 
 Array = np.ndarray
 
@@ -58,10 +58,7 @@ def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
     for entry in bare.graph.output:
         if entry.type.HasField("tensor_type"):
             entry.type.tensor_type.ClearField("shape")
-    try:
-        return onnx.shape_inference.infer_shapes(bare, data_prop=True)
-    except Exception:  # its exceptions have no common base; then the file's word is all there is
-        return model
+    return inferred(bare) or model  # where that is not to be had, the file's word is all there is
 
 
 def pad(model: onnx.ModelProto, spec: InputSpec, batch: int) -> None:

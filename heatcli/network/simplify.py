@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx.inliner
-import onnx.shape_inference
 from onnx import numpy_helper
 
 from heatcli import runtime
 from heatcli.errors import ModelError, UnreadableModel, UnsupportedNode, UsageError
-from heatcli.network import classical, one_picture, supplying
+from heatcli.limits import Limits
+from heatcli.network import classical, one_picture, sizing, supplying
 from heatcli.network.layers import InputSpec
 from heatcli.network.precision import lift
 from heatcli.network.quantised import realise
@@ -36,12 +36,8 @@ DTYPES = {
     onnx.TensorProto.INT8: "int8",
 }
 DEFAULT_SIDE = 224
-SIZES = ("Shape", "Size")
-"""Operations whose outputs do not depend on what is in a tensor."""
 MATRIX = 1 << 20
 """Matrices of so many bytes or more are kept away from the optimiser."""
-PATIENCE = 30
-"""Seconds that a model with loops, which may have no end, can take for its first run."""
 
 
 @dataclass
@@ -75,16 +71,18 @@ def simplify(
     layout: str | None = None,
     inputs: Mapping[str, np.ndarray] | None = None,
     shuffled: Shuffle | None = None,
+    limits: Limits | None = None,
 ) -> Simplified:
     """Simplify ``model``, whose external data lies in ``folder``, with its image input at ``size`` (height, width).
 
     ``suggested`` takes the place of ``size`` where the file leaves sizes open; ``layout`` overrides what the input's
-    shape suggests; ``inputs`` are the values of all inputs but the picture; ``shuffled`` puts weights in disorder.
-    Raises ModelError where another input is left or onnxruntime refuses the model, and UsageError where ``size`` or
-    ``inputs`` contradict the file.
+    shape suggests; ``inputs`` are the values of all inputs but the picture; ``shuffled`` puts weights in disorder;
+    ``limits`` bound the memory that it takes. Raises ModelError where another input is left, it takes too much or
+    onnxruntime refuses it, and UsageError where ``size`` or ``inputs`` contradict the file.
     """
+    limits = limits or Limits()
     if len(model.functions):
-        model = onnx.inliner.inline_local_functions(model)
+        model = inlined(model)
     supplied, named = supplying.supply(model, inputs or {})
     drop_initializers_from_inputs(model)
     labels = classical.names_of_classes(model)
@@ -93,13 +91,14 @@ def simplify(
     other = lift(model, folder)
     batch = one_picture.batch_of(model) if layout is None or layout.startswith(("N", "flat")) else 1
     spec, notes = settle_input(model, size, suggested, layout, batch=batch, named=named)
+    sizing.check_input(spec, batch, limits)
     if other:
         notes.append(f"the file computes in {other}; it is explained in float32")
     forget_shapes(model)
     if batch > 1:
         one_picture.pad(model, spec, batch)
     try:
-        simplified, weights = optimise(model, folder)
+        simplified, weights = optimise(model, folder, spec, limits)
         drop_initializers_from_inputs(simplified)
         if batch > 1:
             one = one_picture.divided(simplified, weights, spec, batch)
@@ -246,12 +245,23 @@ def forget_shapes(model: onnx.ModelProto) -> None:
             entry.type.tensor_type.ClearField("shape")
 
 
-def optimise(model: onnx.ModelProto, folder: Path) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return ``model`` with its functions written out; raises UnreadableModel where onnx cannot."""
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except Exception as error:  # its exceptions have no common base
+        raise UnreadableModel(f"its functions cannot be written out: {runtime.reason(error)}") from error
+
+
+def optimise(
+    model: onnx.ModelProto, folder: Path, spec: InputSpec, limits: Limits
+) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """Return the model as onnxruntime's basic level leaves it, and its weights; MatMul and Add stay apart."""
     weights = detach(model, folder)
     runtime.prune(model.graph, [entry.name for entry in model.graph.output])
     present = {entry.name for entry in model.graph.initializer}
     weights = {name: value for name, value in weights.items() if name in present}  # others are asked for in vain
+    sizing.check(model, spec, weights, limits)
     matrices = set_aside(model, weights)
     with tempfile.TemporaryDirectory(prefix="heatcli-") as scratch:
         path = Path(scratch) / "simplified.onnx"
@@ -261,7 +271,6 @@ def optimise(model: onnx.ModelProto, folder: Path) -> tuple[onnx.ModelProto, dic
             write_to=path,
             without=("MatMulAddFusion",),
             threads=1,
-            folder=folder,
         )
         if not path.exists():
             raise UnreadableModel("onnxruntime did not write the simplified model")
@@ -307,17 +316,14 @@ def inferred(model: onnx.ModelProto, spec: InputSpec, constants: Mapping[str, np
     """Return the shape of every tensor by static inference, or None where that is not sure to be the true one.
 
     It leaves many open, and for pools in ceil mode it disagrees with what onnxruntime does. What hangs on no input has
-    to be computed anyway, and whether a loop ends shows when it runs.
+    to be computed anyway.
     """
-    if loops(model):
-        return None
     for node in model.graph.node:
         rounded_up = any(attribute.name == "ceil_mode" and attribute.i for attribute in node.attribute)
         if rounded_up or all(name in constants for name in node.input if name):
             return None
-    try:
-        whole = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except Exception:  # its exceptions have no common base; the network itself will tell
+    whole = sizing.inferred(model)
+    if whole is None:
         return None
     shapes = {spec.name: spec.shape}
     for entry in (*whole.graph.value_info, *whole.graph.output):
@@ -326,11 +332,6 @@ def inferred(model: onnx.ModelProto, spec: InputSpec, constants: Mapping[str, np
             shapes[entry.name] = tuple(d.dim_value for d in dims)
     known = all(name in shapes for node in model.graph.node for name in node.output if name)
     return shapes if known else None
-
-
-def loops(model: onnx.ModelProto) -> bool:
-    """Whether the model holds a loop, in whatever graph inside it."""
-    return any(node.op_type == "Loop" for graph in runtime.graphs(model.graph) for node in graph.node)
 
 
 def probe(
@@ -343,7 +344,7 @@ def probe(
     fixed = set(constants)
     wanted: list[str] = []
     for node in model.graph.node:
-        if node.op_type in SIZES or runtime.reads(node) <= fixed:
+        if node.op_type in sizing.SIZES or runtime.reads(node) <= fixed:
             fixed.update(node.output)
         wanted += [name for name in node.output if name]
     extended = onnx.ModelProto()
@@ -355,7 +356,7 @@ def probe(
     given = {name: value for name, value in weights.items() if name in present}
     session = runtime.open_session(extended.SerializeToString(), weights=given, level="none")
     feeds = {spec.name: np.zeros(spec.shape, spec.dtype)}
-    values = runtime.run(session, wanted, feeds, seconds=PATIENCE if loops(model) else None)
+    values = runtime.run(session, wanted, feeds)
     shapes = {spec.name: spec.shape}
     for name, value in zip(wanted, values, strict=True):
         if name in fixed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from heatcli import runtime
-from heatcli.errors import UnreadableModel
+from heatcli.errors import UnreadableModel, shown
 
 Array = np.ndarray
 PLAIN = (
@@ -54,18 +55,20 @@ def value_of(entry: onnx.TensorProto, folder: Path) -> Array:
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(entry.data_type))
     shape = tuple(entry.dims)
     if entry.data_type not in (*PLAIN, TensorProto.BFLOAT16):
-        raise UnreadableModel(f"the constant {entry.name}, in another file, has a type that is not supported")
+        raise UnreadableModel(f"the constant {shown(entry.name)}, in another file, has a type that is not supported")
     path = within(folder, told.get("location", ""), entry.name)
     size = math.prod(shape) * dtype.itemsize
     try:
         offset = int(told.get("offset", 0) or 0)
         if offset < 0 or offset + size > path.stat().st_size:
-            raise UnreadableModel(f"the file {path.name} beside the model is too short for {entry.name}")
+            raise UnreadableModel(f"the file {shown(path.name)} beside the model is too short for {shown(entry.name)}")
         if not size:
             return np.zeros(shape, dtype)
         value = np.memmap(path, np.uint8, "r", offset, size).view(np.ndarray)
     except (OSError, ValueError) as error:
-        raise UnreadableModel(f"the constant {entry.name} cannot be read from {path.name} ({error})") from error
+        raise UnreadableModel(
+            f"the constant {shown(entry.name)} cannot be read from {shown(path.name)} ({shown(str(error))})"
+        ) from error
     if offset % dtype.itemsize:
         value = value.copy()
     return value.view(dtype).reshape(shape)
@@ -74,10 +77,21 @@ def value_of(entry: onnx.TensorProto, folder: Path) -> Array:
 def within(folder: Path, location: str, name: str) -> Path:
     """Return the file ``location`` inside ``folder``; raises UnreadableModel for one anywhere else, or for none."""
     path = folder / location
-    if not location or Path(location).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
-        raise UnreadableModel(f"the constant {name} is said to lie outside the model's folder ({location!r}): refused")
-    if not path.is_file():
-        raise UnreadableModel(f"the file {location} with the model's weights is missing; put it beside the model")
+    try:
+        inside = location and not Path(location).is_absolute() and path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # names that no file can have, links that go round in a circle
+        inside = False
+    if not inside:
+        raise UnreadableModel(
+            f"the constant {shown(name)} is said to lie outside the model's folder ({shown(location)}): refused"
+        )
+    there, regular = os.path.exists(path), os.path.isfile(path)  # noqa: PTH110, PTH113 - pathlib raises at some names
+    if there and not regular:
+        raise UnreadableModel(f"the file {shown(location)} with the model's weights is not a regular file")
+    if not regular:
+        raise UnreadableModel(
+            f"the file {shown(location)} with the model's weights is missing; put it beside the model"
+        )
     return path
 
 

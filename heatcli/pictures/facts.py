@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heatcli.errors import UsageError
+from heatcli.errors import UsageError, shown
+from heatcli.opening import read_json, reason
 from heatcli.pictures.layouts import LAYOUTS
 from heatcli.pictures.placement import FITS
 from heatcli.pictures.presets import PRESETS
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 Numbers = tuple[float, ...]
 
 CHANNELS = ("rgb", "bgr", "grey")
+SMALLEST, LARGEST = 1e-12, 1e12
+"""Numbers that pixels are divided by, and multiplied: float32 holds what comes of them."""
+LONGEST_SIDE = 65536
+"""Pixels: more than any picture or network has, and few enough to compute with."""
 KEYS = ("preprocess", "size", "fit", "resize", "mean", "std", "scale", "channels", "layout")
 OTHER_KEYS = frozenset(
     {"labels", "inputs", "activation", "range", "name", "description", "source", "license", "sha256"}
@@ -80,9 +85,9 @@ def read_sidecar(model_path: str | Path) -> dict[str, Any]:
     if not _is_file(path):
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: cannot be read as JSON ({error})") from error
+        content = read_json(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read as JSON ({reason(error)})") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path}: an object with keys such as {', '.join(KEYS)} is needed")
     return content
@@ -119,13 +124,13 @@ def stated_size(model_path: str | Path, metadata: Mapping[str, str] | None = Non
 def _settings(given: Mapping[str, Any], source: str, evidence: str, prefix: str) -> Facts:
     """Check values that a person wrote; ``prefix`` stands before the key in messages."""
     preset = given.get("preprocess")
-    if preset is not None and preset not in PRESETS:
-        raise UsageError(f"{prefix}preprocess {preset}: no such preset; known: auto, {', '.join(PRESETS)}")
+    if preset is not None and str(preset) not in PRESETS:
+        raise UsageError(f"{prefix}preprocess {_written(preset)}: no such preset; known: auto, {', '.join(PRESETS)}")
     layout = given.get("layout")
     if layout is not None:
         known = {name.lower(): name for name in LAYOUTS}
         if str(layout).lower() not in known:
-            raise UsageError(f"{prefix}layout {layout}: unknown; known: {', '.join(known)}")
+            raise UsageError(f"{prefix}layout {_written(layout)}: unknown; known: {', '.join(known)}")
         layout = known[str(layout).lower()]
     scale, resize = given.get("scale"), given.get("resize")
     return Facts(
@@ -134,7 +139,7 @@ def _settings(given: Mapping[str, Any], source: str, evidence: str, prefix: str)
         preset=preset,
         size=None if given.get("size") is None else parse_size(given["size"], prefix),
         fit=_one_of(given.get("fit"), FITS, f"{prefix}fit"),
-        resize=None if resize is None else int(_numbers(resize, f"{prefix}resize")[0]),
+        resize=None if resize is None else parse_size(int(_numbers(resize, f"{prefix}resize")[0]), prefix)[0],
         mean=None if given.get("mean") is None else _numbers(given["mean"], f"{prefix}mean"),
         std=None if given.get("std") is None else _numbers(given["std"], f"{prefix}std"),
         scale=None if scale is None else _numbers(scale, f"{prefix}scale")[0],
@@ -145,13 +150,15 @@ def _settings(given: Mapping[str, Any], source: str, evidence: str, prefix: str)
 
 def parse_size(size: Any, prefix: str = "--") -> tuple[int, int]:
     """Return (height, width) from 224, "224", "28x56" or a pair. Raises UsageError for anything else."""
-    parts = str(size).lower().replace("×", "x").split("x") if isinstance(size, str | int) else list(size)
     try:
+        parts = str(size).lower().replace("×", "x").split("x") if isinstance(size, str | int) else list(size)[:3]
         sides = tuple(int(part) for part in parts)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         sides = ()
     if len(sides) not in (1, 2) or min(sides) < 1:
         raise UsageError(f"{prefix}size {_written(size)}: one number or HEIGHTxWIDTH is needed, such as 224 or 28x56")
+    if max(sides) > LONGEST_SIDE:
+        raise UsageError(f"{prefix}size {_written(size)}: sides of at most {LONGEST_SIDE} pixels are taken")
     return sides[0], sides[-1]
 
 
@@ -159,21 +166,21 @@ def _numbers(value: Any, name: str) -> Numbers:
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
     try:
         numbers = tuple(float(part) for part in parts)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = ()
-    if not numbers or not all(map(math.isfinite, numbers)):
+    if not numbers or not all(abs(value) <= LARGEST for value in numbers):
         raise UsageError(f"{name} {_written(value)}: numbers with commas between them are needed")
     return numbers
 
 
 def _one_of(value: Any, known: tuple[str, ...], name: str) -> str | None:
     if value is not None and value not in known:
-        raise UsageError(f"{name} {value}: unknown; known: {', '.join(known)}")
+        raise UsageError(f"{name} {_written(value)}: unknown; known: {', '.join(known)}")
     return None if value is None else str(value)
 
 
 def _written(value: Any) -> str:
-    return ",".join(f"{part}" for part in value) if isinstance(value, list | tuple) else str(value)
+    return shown(",".join(f"{part}" for part in value[:9]) if isinstance(value, list | tuple) else str(value))
 
 
 def from_known(settings: Mapping[str, Any], evidence: str, *, checked: bool) -> Facts:
@@ -195,8 +202,8 @@ def from_metadata(metadata: Mapping[str, str]) -> Facts | None:
         return Facts("metadata", f"the model's metadata says {said}", preset=preset, channels=channels)
     if "imgsz" in metadata and ("names" in metadata or "ultralytics" in metadata.get("description", "").lower()):
         try:
-            size = parse_size(json.loads(metadata["imgsz"]))
-        except (ValueError, TypeError, UsageError):
+            size = parse_size(json.loads(metadata["imgsz"][:100]))
+        except (ValueError, TypeError, RecursionError, UsageError):
             size = None
         said = "the model's metadata is that of Ultralytics"
         return Facts("metadata", said, preset="unit", size=size, fit="crop", resize=min(size) if size else None)
@@ -205,6 +212,10 @@ def from_metadata(metadata: Mapping[str, str]) -> Facts | None:
 
 _PIXEL_FORMATS = {"bgr": "bgr", "rgb": "rgb", "gray": "grey"}
 _PIXEL_RANGES = {"nominalrange_0_255": "raw", "normalized_0_1": "unit", "normalized_1_1": "half"}
+
+
+NOT_UNDERSTOOD = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, UsageError)
+"""What reading a file raises that says other things than expected, or other kinds of things."""
 
 
 def from_config(model_path: str | Path) -> Facts | None:
@@ -219,10 +230,10 @@ def from_config(model_path: str | Path) -> Facts | None:
             if not _is_file(path):
                 continue
             try:
-                content = json.loads(path.read_text(encoding="utf-8"))
+                content = read_json(path)
                 facts = reader(content, f"{name} beside the model") if isinstance(content, dict) else None
-            except (OSError, ValueError, TypeError, KeyError, RecursionError, UsageError) as error:
-                warning = f"{path}: cannot be understood and was left aside ({error})"
+            except NOT_UNDERSTOOD as error:
+                warning = f"{path}: cannot be understood and was left aside ({reason(error)})"
                 facts = Facts("config", "", warnings=(warning,))
             if facts is not None:
                 return facts

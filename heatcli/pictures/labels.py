@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from heatcli.errors import UsageError
+from heatcli.opening import TooLarge, content, reason
 
 SYNSET = re.compile(r"(n\d{8})[\s,]+(\S.*)")
 """A line of ImageNet's synset files: the WordNet id, then the name."""
 
 MOST_BYTES = 16 << 20
+MOST_METADATA, LONGEST = 1 << 20, 200
+"""Characters of the names in a model's metadata at most, in all and a class: what is read of them takes much memory."""
 MOST_CANDIDATES = 8
 
 
@@ -70,13 +73,16 @@ def both(label: str) -> Labels:
 
 def labels_from_metadata(metadata: Mapping[str, str], classes: int) -> Labels | None:
     """Return the class names that Ultralytics writes into a model (``names``), None where they do not fit."""
+    text = metadata.get("names", "")
+    if len(text) > min(MOST_METADATA, 1000 + LONGEST * classes):
+        return None
     try:
-        names = ast.literal_eval(metadata.get("names", "")[:MOST_BYTES])
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        names = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
     if isinstance(names, list | tuple):
         names = dict(enumerate(names))
-    if not isinstance(names, dict) or set(names) != set(range(classes)):
+    if not isinstance(names, dict) or len(names) != classes or set(names) != set(range(classes)):
         return None
     return Labels([str(names[index]) for index in range(classes)])
 
@@ -116,38 +122,39 @@ def _plain(text: str) -> str:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
-            content = stream.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES or b"\0" in content:
+        found = content(path, MOST_BYTES)
+        if b"\0" in found:
             raise UsageError(f"{path}: is no file of labels; text or JSON is needed")
-        return content.decode("utf-8-sig")
+        return found.decode("utf-8-sig")
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file of labels") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path}: is no file of labels; text or JSON in UTF-8 is needed") from None
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except TooLarge:
+        raise UsageError(f"{path}: is no file of labels; it has more than {MOST_BYTES >> 20} MiB") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        raise UsageError(f"{path}: cannot be read ({reason(error)})") from error
 
 
 def _from_json(text: str, path: str | Path) -> list[str]:
     try:
-        content = json.loads(text)
+        found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: is broken JSON ({error})") from error
-    if isinstance(content, dict) and isinstance(content.get("id2label"), dict):
-        content = content["id2label"]
-    if isinstance(content, dict):
+        raise UsageError(f"{path}: is broken JSON ({reason(error)})") from error
+    if isinstance(found, dict) and isinstance(found.get("id2label"), dict):
+        found = found["id2label"]
+    if isinstance(found, dict):
         try:
-            content = {int(index): label for index, label in content.items()}
+            found = {int(index): label for index, label in found.items()}
         except ValueError:
             raise UsageError(f"{path}: an object from class index to label is needed, or a list") from None
-        missing = sorted(set(range(len(content))) - set(content))
-        if missing:
-            raise UsageError(f"{path}: has {len(content)} labels, but none for class {missing[0]}")
-        content = [content[index] for index in range(len(content))]
-    if not isinstance(content, list):
+        missing = next((index for index in range(len(found)) if index not in found), None)
+        if missing is not None:
+            raise UsageError(f"{path}: has {len(found)} labels, but none for class {missing}")
+        found = [found[index] for index in range(len(found))]
+    if not isinstance(found, list):
         raise UsageError(f"{path}: a JSON list of labels is needed, or an object from class index to label")
-    return [_one(label) for label in content]
+    return [_one(label) for label in found]
 
 
 def _one(label: Any) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from heatcli.errors import UsageError
 from heatcli.pictures.facts import (
+    SMALLEST,
     Facts,
     default_facts,
     from_config,
@@ -172,7 +173,7 @@ def _settle(spec: InputSpec, form: Form, stated: list[Facts]) -> Preprocessing:
         if facts.channels is not None:
             values["channels"] = _channels(facts, form)
     for name in ("scale", "std"):
-        if not np.all(values[name]):
+        if not np.all(np.abs(values[name]) >= SMALLEST):
             said = next((facts for facts in stated if getattr(facts, name) is not None), None)
             raise UsageError(f"{name} must not be zero ({said.evidence if said else 'preset'})")
     normalising = [facts for facts in stated if facts.normalises]

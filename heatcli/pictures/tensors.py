@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import math
-import stat
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from heatcli.errors import PictureError
+from heatcli.opening import STRANGE, Irregular, opened, reason, size
 
 START = b"\x93NUMPY"
 """What every .npy file begins with."""
@@ -32,26 +32,24 @@ def read_tensor(source: str | Path | bytes) -> np.ndarray:
         return _read(io.BytesIO(source), len(source), "the tensor")
     name = str(source)
     try:
-        status = Path(source).stat()  # before opening: opening a named pipe waits for a writer
-        if not stat.S_ISREG(status.st_mode):
-            raise PictureError(f"{name}: is not a regular file")
-        with Path(source).open("rb") as stream:
-            return _read(stream, status.st_size, name)
+        with opened(source) as stream:
+            return _read(stream, size(stream), name)
     except FileNotFoundError:
         raise PictureError(f"{name}: no such file") from None
-    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise PictureError(f"{name}: cannot be read ({reason})") from error
+    except Irregular as error:
+        raise PictureError(f"{name}: {error.strerror}, not a regular file".replace(f"{STRANGE},", "is")) from None
+    except (OSError, ValueError, MemoryError) as error:  # ValueError: a name with a null byte
+        raise PictureError(f"{name}: cannot be read ({reason(error)})") from error
 
 
-def _read(stream: BinaryIO, size: int, name: str) -> np.ndarray:
-    """Read the array from ``stream``, which holds ``size`` bytes."""
+def _read(stream: BinaryIO, length: int, name: str) -> np.ndarray:
+    """Read the array from ``stream``, which holds ``length`` bytes."""
     shape, dtype = _header(stream, name)
     if dtype.hasobject:
         raise PictureError(f"{name}: holds Python objects; save an array of numbers")
     if dtype.kind not in NUMBERS:
         raise PictureError(f"{name}: holds {dtype}, not numbers")
-    claimed, there = math.prod(shape) * dtype.itemsize, size - stream.tell()
+    claimed, there = math.prod(shape) * dtype.itemsize, length - stream.tell()
     if min(shape, default=0) < 0:
         raise PictureError(f"{name}: is a broken .npy file (its shape is {shape})")
     if claimed > MOST_BYTES:
@@ -84,6 +82,8 @@ def _header(stream: BinaryIO, name: str) -> tuple[tuple[int, ...], np.dtype]:
         if reader is None:
             raise PictureError(f"{name}: is a broken .npy file (its version is {version})")
         shape, _, dtype = reader(stream)
-    except (ValueError, EOFError) as error:
+    except PictureError:
+        raise
+    except Exception as error:  # it is read as Python text, by parsers with exceptions of all kinds
         raise PictureError(f"{name}: is a broken .npy file (its header cannot be read)") from error
     return shape, dtype

@@ -12,11 +12,12 @@ import numpy as np
 
 from heatcli.choosing import Choice
 from heatcli.compiling import Compiled, compile_walk
-from heatcli.errors import HeatcliError, UsageError
+from heatcli.errors import UsageError
 from heatcli.explanation import ClassScore
 from heatcli.forward import Forward
 from heatcli.network.layers import Network
 from heatcli.pictures.layouts import Form
+from heatcli.planning.infinite import check_weights, infinite_relevance
 from heatcli.planning.plan import Bounds, Walked, no_evidence, nothing, on_record, start
 from heatcli.relevance.bounds import bounded_inputs, first_layers
 from heatcli.relevance.composites import assign
@@ -57,6 +58,7 @@ class LayerPlan:
         self.choice = choice
         self.warnings: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
+        check_weights(network)
         inputs = bounded_inputs(network)
         rules = rules_for(network, choice, bounded=True)
         if any(rule.needs_range for rule in rules.values()) and (bounds is None or inputs is None):
@@ -146,6 +148,8 @@ class LayerPlan:
             with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is judged below
                 relevance = self.method.finish(relevance, x.astype(relevance.dtype))
                 pixels = float(relevance.sum())
+            if not np.isfinite(relevance).all():
+                raise infinite_relevance(ledger.layers)
             account = replace(ledger, score=entry.score)
             if not self.conserves:
                 account = Ledger(entry.score, begun, pixels=pixels)
@@ -155,7 +159,7 @@ class LayerPlan:
     def judge(self, relevance: Array, ledger: Ledger) -> Walked:
         """Return a relevance and its account with what the user must be told about them."""
         if not np.isfinite(relevance).all():
-            raise HeatcliError("the relevance is not finite; try another method or rule")
+            raise infinite_relevance()
         return Walked(relevance, ledger, (*self.warnings, *(self._doubts(ledger) if self.conserves else ())))
 
     def _doubts(self, ledger: Ledger) -> list[str]:

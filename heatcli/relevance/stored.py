@@ -23,6 +23,7 @@ import numpy as np
 
 from heatcli.errors import UsageError
 from heatcli.network.layers import Network
+from heatcli.opening import Irregular, TooLarge, content, reason
 from heatcli.relevance.detection import Detection, detections
 from heatcli.relevance.models import RelevanceModel
 
@@ -106,13 +107,20 @@ def read(path: Path, network: Network, sha256: str) -> Stored:
 
     Raises UsageError where there is no such file, it is damaged, or belongs to another network.
     """
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file of relevance models; `heatcli fit` writes it")
+    found = detections(network)
+    most = SLACK + sum(4 * math.prod(shape) for entry in found for shape in shapes(entry))
     try:
-        content = path.read_bytes()
-        description = _description(content)
+        packed = content(path, most + SLACK)
+        description = _description(packed)
+    except (FileNotFoundError, Irregular):
+        raise UsageError(f"{path}: no such file of relevance models; `heatcli fit` writes it") from None
+    except TooLarge:
+        raise UsageError(
+            f"{path}: has more than the {most:,} bytes that relevance models of this network take; "
+            "is it that of another one?"
+        ) from None
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise UsageError(f"{path}: cannot be read ({reason(error)})") from error
     except NOT_UNDERSTOOD as error:
         raise damaged(path) from error
     fitted_for = description["model"]
@@ -122,10 +130,10 @@ def read(path: Path, network: Network, sha256: str) -> Stored:
             f"(sha256 {sha256[:12]}…)\n`heatcli fit` fits relevance models to this one."
         )
     try:
-        models = _models(content, description, detections(network))
+        models = _models(packed, description, found, most)
     except NOT_UNDERSTOOD as error:
         raise damaged(path) from error
-    return Stored(path, models, description, hashlib.sha256(content).hexdigest())
+    return Stored(path, models, description, hashlib.sha256(packed).hexdigest())
 
 
 def damaged(path: Path) -> UsageError:
@@ -139,12 +147,12 @@ def shapes(detection: Detection) -> tuple[tuple[int, ...], ...]:
     return detection.layer.weights.shape, (seen, detection.neurons), (detection.neurons,)
 
 
-def _description(content: bytes) -> dict[str, Any]:
+def _description(packed: bytes) -> dict[str, Any]:
     """Return what the file says of itself; raises one of ``NOT_UNDERSTOOD`` where it is none of ours."""
-    with zipfile.ZipFile(io.BytesIO(content)) as packed:
-        if packed.getinfo("description.npy").file_size > SLACK:
+    with zipfile.ZipFile(io.BytesIO(packed)) as parts:
+        if parts.getinfo("description.npy").file_size > SLACK:
             raise ValueError("no description is that long")
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+    with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
         described = json.loads(str(arrays["description"][()]))
     model = described["model"]
     if described["schema"] != SCHEMA or not isinstance(model["sha256"], str) or not isinstance(model["name"], str):
@@ -152,15 +160,19 @@ def _description(content: bytes) -> dict[str, Any]:
     return dict(described)
 
 
-def _models(content: bytes, description: Mapping[str, Any], found: Sequence[Detection]) -> dict[str, RelevanceModel]:
-    """Return the models by layer; raises one of ``NOT_UNDERSTOOD`` where an array does not fit its layer."""
+def _models(
+    packed: bytes, description: Mapping[str, Any], found: Sequence[Detection], most: int
+) -> dict[str, RelevanceModel]:
+    """Return the models by layer; raises one of ``NOT_UNDERSTOOD`` where an array does not fit its layer.
+
+    The file unpacks to ``most`` bytes at most.
+    """
     by_name = {entry.layer.name: entry for entry in found}
-    most = SLACK + sum(4 * math.prod(shape) for entry in found for shape in shapes(entry))
-    with zipfile.ZipFile(io.BytesIO(content)) as packed:
-        if sum(entry.file_size for entry in packed.infolist()) > most:
+    with zipfile.ZipFile(io.BytesIO(packed)) as parts:
+        if sum(entry.file_size for entry in parts.infolist()) > most:
             raise ValueError("it unpacks to more than the network can need")
     models = {}
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+    with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
         for place, entry in enumerate(description["layers"]):
             detection = by_name[entry["name"]]
             values = [arrays[f"{place}/{part}"] for part in PARTS]

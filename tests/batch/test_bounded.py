@@ -86,7 +86,14 @@ def test_resuming_holds_names_and_no_records(tmp_path: Path) -> None:
     assert path.stat().st_size > 2000 * len(given)
 
     def survey() -> None:
-        found = resuming.survey(given, read(path), hash="0123", output=lambda _: 2, source=lambda _: 1)
+        found = resuming.survey(
+            given,
+            read(path),
+            hash="0123",
+            planned=resuming.Places(given, lambda item: item.name),
+            output=lambda _: 2,
+            source=lambda _: 1,
+        )
         assert len(found.finished) == len(given)
 
     assert peak(survey) < 700 * len(given)

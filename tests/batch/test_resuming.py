@@ -23,7 +23,14 @@ def entry(name: str, output: str | None = "map.png", *, hash: str = SAME, error:
 
 def survey(names: list[str], entries: list[Record], changed: int = 10) -> resuming.Earlier:
     items = [item(name) for name in names]
-    return resuming.survey(items, entries, hash=SAME, output=FILES.get, source=lambda _: changed)
+    return resuming.survey(
+        items,
+        entries,
+        hash=SAME,
+        planned=resuming.Places(items, lambda one: f"maps/{one.name}.heatmap.png"),
+        output=FILES.get,
+        source=lambda _: changed,
+    )
 
 
 def test_finished_is_what_has_its_records_and_files() -> None:
@@ -75,3 +82,16 @@ def test_what_changed_is_named() -> None:
     ]
     assert resuming.changed(before, **same | {"sha256": "n"}) == ["another model"]
     assert resuming.changed(before, **same | {"preprocessing": 2}) == ["another preprocessing"]
+
+
+def test_a_heatmap_of_another_input_is_not_overwritten_unsaid() -> None:
+    target = {"index": 7}
+    for output, taken in (
+        ("maps/a.jpg.heatmap.png", True),
+        ("maps/a.jpg.7.heatmap.png", True),
+        ("maps/a.jpg.heatmap.npy", True),
+        ("maps/a.jpg.8.heatmap.png", False),
+        ("maps/b.jpg.heatmap.png", False),
+    ):
+        found = survey(["a"], [entry("elsewhere/a", output) | {"target": target}])
+        assert (found.taken is not None) == taken, output

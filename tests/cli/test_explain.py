@@ -175,6 +175,25 @@ class TestFolder:
         inputs = sorted(record["input"] for record in records())
         assert inputs == ["photos/0.png", "photos/a.png", "photos/b.jpg", "photos/sub/a.png"]
 
+    def test_call_after_call_into_one_folder_adds_up_and_overwrites_nothing_unsaid(self, heatcli: Run) -> None:
+        assert heatcli("explain", "photos/a.png", "photos/b.jpg", *NET, "-o", "maps").code == 0
+        refused = heatcli("explain", "photos/sub/a.png", *NET, "-o", "maps")
+        assert refused.code == 2
+        assert "maps/a.heatmap.png is the heatmap of photos/a.png, made before, and would be overwritten" in refused.err
+        alone = heatcli("explain", "photos/sub/a.png", *NET, "-o", "maps", "--overwrite")
+        assert (alone.code, alone.out) == (0, "maps/a.heatmap.png\n")
+        assert "Explained: class" in alone.err
+        assert [record["input"] for record in records("maps/records.jsonl")] == ["photos/b.jpg", "photos/sub/a.png"]
+
+    def test_stdin_goes_to_the_process_that_explains_it(self, heatcli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        for content, code in ((Path("photos/a.png").read_bytes(), 0), (b"", 1)):
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+            done = heatcli("explain", "-", "photos/b.jpg", *NET, "-o", f"maps{code}")
+            assert done.code == code
+        assert "stdin: is empty" in done.err
+        assert heatcli("explain", "photos/a.png", *NET, "-o", "a.png").code == 0
+        assert Path("maps0/stdin.heatmap.png").read_bytes() == Path("a.png").read_bytes()
+
     def test_a_page_to_look_at_is_written_at_the_end(self, heatcli: Run) -> None:
         Path("photos/0.png").write_text("not a picture")
         done = heatcli("explain", "photos", *NET, "-o", "maps", "--report", "maps/page.html")

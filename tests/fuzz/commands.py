@@ -45,14 +45,16 @@ FILES = (
 )
 VALUES = {
     "--model": ("m.onnx", "m.onnx", "m.onnx", "row.onnx", "googlenet", "missing.onnx", "a.png", "photos"),
-    "--output": ("out", "out/", "new.png", "out/x.png", "-", "", "a.png", "photos", "m.onnx", "missing/deep/er/", "x.html", "e.onnx", "x.npz"),
+    "--output": ("out", "out/", "new.png", "out/x.png", "-", "", "a.png", "photos", "m.onnx", "missing/deep/er/",
+                 "x.html", "e.onnx", "x.npz"),
     "--method": METHODS,
     "--methods": ("deep-taylor", "gradient,sensitivity", "occlusion", "x", "", "gradient,gradient", ","),
     "--target": ("top", "0", "3", "4", "-1", "cat", "top-2", "top-0", "top-999", "all-of:labels.txt", "TOP", "c"),
     "--versus": ("top", "1", "cat", "x"),
     "--labels": ("labels.txt", "a.png", "missing", "photos"),
     "--input-rule": ("zB", "w2", "z+", "flat", "zb", "x"),
-    "--rule": ("*=w2", "*=epsilon:0.25", "*=alpha-beta:2,1", "*=gamma:0.1", "a=zB", "x", "=", "*=epsilon:nan", "*=alpha-beta:1", "*=gamma:-1", "[=w2", "*=flat"),
+    "--rule": ("*=w2", "*=epsilon:0.25", "*=alpha-beta:2,1", "*=gamma:0.1", "a=zB", "x", "=",
+               "*=epsilon:nan", "*=alpha-beta:1", "*=gamma:-1", "[=w2", "*=flat"),
     "--range": ("-1,1", "0,255", "1,-1", "-1,1/-1,1/-1,1", "nan,1", "-1", "0,1e400", "-1e38,1e38", ",", "-1,1/-1,1"),
     "--window": ("3", "1", "0", "-1", "999", "x", "8"),
     "--steps": ("2", "1", "0", "-1", "x", "1.5"),

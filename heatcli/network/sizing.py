@@ -1,0 +1,188 @@
+"""How much memory a network takes for one picture, told before any of it is taken.
+
+Shapes by static inference are looked at first. Where these are not known, the network is run once as it stands, with
+every allocation counted: onnxruntime's optimiser, which comes later, would compute constants of any size unasked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import onnx
+import onnx.shape_inference
+from onnx import TensorProto
+
+from heatcli import runtime
+from heatcli.errors import UnreadableModel, UnsupportedModel, UnsupportedNode, shown
+from heatcli.limits import Limits, amount
+from heatcli.network.examining import bits
+from heatcli.network.layers import InputSpec
+
+Array = np.ndarray
+
+SIZES = ("Shape", "Size")
+"""Operations whose outputs do not depend on what is in a tensor."""
+TOLD = {
+    **dict.fromkeys(("ConstantOfShape", "HannWindow", "HammingWindow", "BlackmanWindow"), (0,)),
+    **dict.fromkeys(("Expand", "Tile", "Upsample", "Pad", "OneHot", "CenterCropPad", "DFT"), (1,)),
+    "Range": (0, 1, 2),
+    "Resize": (2, 3),
+    "Col2Im": (1, 2),
+    "MaxUnpool": (2,),
+    "MelWeightMatrix": (0, 1),
+    **dict.fromkeys(("NonZero", "Unique", "Compress", "NonMaxSuppression"), (0, 1)),
+}
+"""Operations whose result has as many elements as an input says, and at which places such inputs are."""
+FOLLOWED = frozenset(
+    ("Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Min", "Max", "Floor", "Ceil", "Where", "Cast", "Identity")
+) | frozenset(("Gather", "Slice", "Squeeze", "Unsqueeze", "Split", "Reshape", "Flatten", "Range", "Expand", "Tile"))
+"""Operations through which rows of integers are followed, or might be by another version of onnx."""
+RANK = 16
+"""More axes than any tensor here has."""
+MOST_PROPAGATED = 1 << 16
+"""How many numbers of a row the inference of shapes may follow: a shape has eight, and rows can be joined."""
+
+
+def check(
+    model: onnx.ModelProto,
+    spec: InputSpec,
+    weights: Mapping[str, Array],
+    limits: Limits,
+) -> None:
+    """Refuse ``model``, with its ``weights`` apart from it, where it takes more memory than ``limits`` allow.
+
+    Raises UnreadableModel, or UnsupportedModel where how much depends on what the picture shows.
+    """
+    _check_told(model, spec)
+    small = propagates_little(model)
+    for data in (False, True) if small else (False,):
+        whole = inferred(model, data=data)
+        if whole is not None and _sum(whole, limits):
+            return
+    _run(model, spec, weights, limits)
+
+
+def check_input(spec: InputSpec, batch: int, limits: Limits) -> None:
+    """Refuse an input that is itself larger than ``limits`` allow, ``batch`` times."""
+    elements = math.prod(spec.shape) * batch
+    sides = "x".join(map(str, spec.shape))
+    if elements > limits.dimension or 4 * elements > limits.activations:
+        name = "dimension" if elements > limits.dimension else "activations"
+        needed = elements if name == "dimension" else 4 * elements
+        raise UnreadableModel(
+            f"the input {shown(spec.name)} is {sides}{f', {batch} times' if batch > 1 else ''}: more than is accepted; "
+            f"{limits.raised(name, needed)}"
+        )
+
+
+def inferred(model: onnx.ModelProto, *, data: bool = True) -> onnx.ModelProto | None:
+    """Return ``model`` with the shapes that follow from its nodes, None where onnx cannot tell.
+
+    With ``data`` small rows of integers are followed too, where they stay small.
+    """
+    try:
+        return onnx.shape_inference.infer_shapes(model, data_prop=data and propagates_little(model))
+    except Exception:  # its exceptions have no common base; the network itself will tell
+        return None
+
+
+def propagates_little(model: onnx.ModelProto) -> bool:
+    """Whether rows of integers stay small that inference would follow: joining doubles them, thirty times a billion."""
+    lengths: dict[str, int] = {}
+    for graph in runtime.graphs(model.graph):
+        for entry in graph.initializer:
+            if entry.data_type in (TensorProto.INT64, TensorProto.INT32) and len(entry.dims) < 2:
+                lengths[entry.name] = math.prod(entry.dims)
+    for node in _nodes(model.graph):
+        if node.op_type == "Concat":
+            longest = sum(lengths.get(name, 0) for name in node.input)
+        elif node.op_type == "Constant":
+            longest = max((math.prod(entry.t.dims) + len(entry.ints) for entry in node.attribute), default=0)
+        elif node.op_type in FOLLOWED:
+            longest = max((lengths.get(name, 0) for name in node.input), default=0)
+        else:
+            longest = RANK if node.op_type in SIZES else 0
+        if longest > MOST_PROPAGATED and node.op_type == "Concat":
+            return False
+        for name in node.output:
+            lengths[name] = longest
+    return True
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of ``graph``, those inside a node before it."""
+    for node in graph.node:
+        for inner in runtime.inside(node):
+            yield from _nodes(inner)
+        yield node
+
+
+def _check_told(model: onnx.ModelProto, spec: InputSpec) -> None:
+    """Refuse nodes whose size depends on what the picture shows: it would have no bound."""
+    seen = {spec.name}
+    for node in _nodes(model.graph):
+        if node.op_type in SIZES:
+            continue
+        told = TOLD.get(node.op_type, ())
+        if node.op_type == "Resize" and len(node.input) == 2:
+            told = (1,)
+        if any(place < len(node.input) and node.input[place] in seen for place in told):
+            name = next((output for output in node.output if output), node.name)
+            reason = "its size depends on what the picture shows, so nobody can tell how much memory it takes"
+            entry = UnsupportedNode(name, node.op_type, node.domain, reason)
+            raise UnsupportedModel(f"heatcli cannot explain 1 node of this network:\n  {entry}", (entry,))
+        if not seen.isdisjoint(runtime.reads(node)):
+            seen.update(node.output)
+
+
+def _sum(whole: onnx.ModelProto, limits: Limits) -> bool:
+    """Add up all tensors between the input and the outputs; whether every one of them is known.
+
+    Raises UnreadableModel where they are more than ``limits`` allow.
+    """
+    read = set().union(*(node.input for node in whole.graph.node), (entry.name for entry in whole.graph.output))
+    made = {name for node in whole.graph.node for name in node.output if name in read or name == node.output[0]}
+    total = 0
+    known: set[str] = set()
+    largest: tuple[int, str, tuple[int, ...]] = (0, "", ())
+    for entry in (*whole.graph.value_info, *whole.graph.output):
+        tensor = entry.type.tensor_type
+        if entry.name in known or entry.name not in made or not tensor.HasField("shape"):
+            continue
+        sides = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim)
+        if min(sides, default=0) < 0:
+            continue
+        known.add(entry.name)
+        elements = math.prod(sides)
+        size = elements * max(1, bits(tensor.elem_type) // 8)
+        total += size
+        if size >= largest[0]:
+            largest = (size, entry.name, sides)
+        if elements > limits.dimension:
+            raise UnreadableModel(
+                f"the tensor {shown(entry.name)} is {'x'.join(map(str, sides))}; {amount(limits.dimension)} elements "
+                f"are accepted; {limits.raised('dimension', elements)}"
+            )
+    if total > limits.activations:
+        raise UnreadableModel(
+            f"its activations take {amount(total)} bytes for one picture, the largest being {shown(largest[1])}, "
+            f"{'x'.join(map(str, largest[2]))}; {amount(limits.activations)} are accepted; "
+            f"{limits.raised('activations', total)}"
+        )
+    inner = any(runtime.inside(node) for node in whole.graph.node)
+    return made <= known and not inner
+
+
+def _run(model: onnx.ModelProto, spec: InputSpec, weights: Mapping[str, Array], limits: Limits) -> None:
+    """Run ``model`` as it stands on an empty picture, within ``limits``."""
+    outputs = [entry.name for entry in model.graph.output]
+    session = runtime.open_session(model.SerializeToString(), weights=weights, level="none", most=limits.activations)
+    try:
+        runtime.run(session, outputs, {spec.name: np.zeros(spec.shape, spec.dtype)})
+    except runtime.TooMuch as error:
+        raise UnreadableModel(
+            f"its activations take more than {amount(limits.activations)} bytes for one picture ({error}); "
+            f"{limits.raised('activations', 2 * limits.activations)}"
+        ) from error
