@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from enum import EnumType
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -96,88 +98,83 @@ VALUES = {
 }  # fmt: skip
 
 
+class Option(NamedTuple):
+    """An option as typer knows it: one of its names, whether it is a flag or needed, and the words that it takes."""
+
+    name: str
+    flag: bool
+    needed: bool
+    choices: tuple[str, ...]
+
+
 @cache
-def options(command: str) -> list[tuple[str, bool, bool]]:
-    """Return the options of a command as typer knows them: a name, whether it is a flag, and whether it is needed."""
+def options(command: str) -> tuple[list[Option], bool]:
+    """Return the options of a command, and whether it takes arguments."""
     import typer
 
     from heatcli.cli.app import app
 
     found = typer.main.get_command(app)
-    for word_ in command.split():
-        found = found.get_command(None, word_) if hasattr(found, "get_command") else found
+    for part in command.split():
+        found = found.get_command(None, part)
     known = []
     for parameter in found.params:
         if getattr(parameter, "param_type_name", "") == "option":
+            kind = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
+            choices = tuple(map(str, kind)) if isinstance(kind, EnumType) else ()
             for name in (*parameter.opts, *parameter.secondary_opts):
                 if name not in LEFT_OUT:
-                    known.append((name, bool(parameter.is_flag), bool(parameter.required)))
-    return known
+                    known.append(Option(name, bool(parameter.is_flag), bool(parameter.required), choices))
+    arguments = any(getattr(parameter, "param_type_name", "") == "argument" for parameter in found.params)
+    return known, arguments
 
 
 def make(chance: Chance, folder: Path) -> Case:
     """Write files of every kind, and a command line that may name them."""
     furnish(chance, folder)
     command = chance.choices(list(COMMANDS), list(COMMANDS.values()))[0]
-    known = options(command)
-    sound = chance.happens(0.5)
-    parts: list[list[str]] = []
-    for name, _, required in known:
-        if (
-            required
-            and (sound or chance.happens(0.8))
-            and not any(p[0] in ("-m", "--model", "--images", "--output", "-o") and p[0][:3] == name[:3] for p in parts)
-        ):
-            if not (name.startswith("--") or name in ("-m",)) or name == "-m":
-                continue
-            parts.append([name, pick(chance, name, sound)])
-    for name, flag, _ in chance.some(known, 0, 5) if known else ():
-        if any(part[0] == name for part in parts) and chance.happens(0.7):
+    known, takes = options(command)
+    sound = chance.happens(0.6)
+    needed = [option for option in known if option.needed and option.name.startswith("--")]
+    parts = [[option.name, pick(chance, option, sound)] for option in needed if sound or chance.happens(0.8)]
+    for option in chance.some(known, 0, 3 if sound else 6) if known else ():
+        if option.needed and chance.happens(0.8):
             continue
-        if name in ("--help", "-h", "--help-methods", "--version") and chance.happens(0.8):
+        if option.name in ("--help", "-h", "--help-methods", "--version") and chance.happens(0.8):
             continue
-        if flag:
-            parts.append([name])
-        elif chance.happens(0.03):
-            parts.append([name])  # its value is missing
-        elif chance.happens(0.1) and name.startswith("--"):
-            parts.append([f"{name}={pick(chance, name, sound)}"])
+        if option.flag or chance.happens(0.02):  # a value may be missing
+            parts.append([option.name])
+        elif chance.happens(0.1) and option.name.startswith("--"):
+            parts.append([f"{option.name}={pick(chance, option, sound)}"])
         else:
-            parts.append([name, pick(chance, name, sound)])
-    for _ in range(chance.choice((0, 1, 1, 1, 1, 2))):
+            parts.append([option.name, pick(chance, option, sound)])
+    for _ in range(int(takes) if sound else chance.choice((0, 1, 1, 2))):
         parts.append([argument(chance, command, sound)])
-    if chance.happens(0.05):
+    if not sound and chance.happens(0.1):
         parts.append([chance.choice(("--", "--x", "-x", "-oout", "--model=", "-mm.onnx", "---", "-", word(chance)))])
     if chance.happens(0.5):
         chance.shuffle(parts)
-    arguments = [text.replace("\0", "")[:5000] for part in parts for text in part]
-    arguments = [*command.split(), *arguments]
+    arguments = [*command.split(), *(text.replace("\0", "")[:5000] for part in parts for text in part)]
     if command == "models pull":
         arguments.append("--offline")
     if command == "explain" and "--workers" not in arguments and not chance.happens(0.02):
         arguments += ["--workers", "threads"]
-    if command in ("explain", "compare", "evaluate") and not any(part.startswith("--time-limit") for part in arguments):
-        arguments += ["--time-limit", "2"]
     if command == "fit":
         arguments += ["--seconds", "2", "--epochs", "1"]
     may_write = ["out", "heatmaps", "records.jsonl", "m.heatcli.json", "row.heatcli.json"]
     if "--overwrite" in arguments:
-        may_write += [b for a, b in pairwise(arguments) if a in ("-o", "--output") and b not in ("m.onnx", "a.png", "")]
-    return Case(
-        arguments,
-        chance.choice((None, None, None, "a.png", "list.txt")),
-        [m for m in may_write if m not in ("", ".")],
-        None,
-    )
+        named = [b for a, b in pairwise(arguments) if a in ("-o", "--output")]
+        may_write += [name for name in named if name not in ("", ".", "m.onnx", "a.png")]
+    return Case(arguments, chance.choice((None, None, None, "a.png", "list.txt")), may_write, None)
 
 
 def argument(chance: Chance, command: str, sound: bool) -> str:
     if command in ("inspect", "compile", "fit", "models describe"):
         wanted = VALUES["--model"]
     elif command == "report":
-        wanted = ("maps", "out", "a.png", "missing", "maps/records.jsonl")
+        wanted = ("maps", "maps/records.jsonl", "maps", "out", "a.png", "missing")
     elif command in ("models path", "models pull"):
-        wanted = ("googlenet", "x", "vgg16", "GoogLeNet", "../x")
+        wanted = ("googlenet", "vgg16", "x", "GoogLeNet", "../x")
     else:
         wanted = FILES
     if sound:
@@ -185,13 +182,13 @@ def argument(chance: Chance, command: str, sound: bool) -> str:
     return word(chance) if chance.happens(0.1) else chance.choice(wanted)
 
 
-def pick(chance: Chance, name: str, sound: bool) -> str:
+def pick(chance: Chance, option: Option, sound: bool) -> str:
     """Return a value for an option: of the kind that it takes, or any."""
-    name = {"-m": "--model", "-o": "--output"}.get(name, name)
-    known = VALUES.get(name, ("1", "x", "a.png"))
+    name = {"-m": "--model", "-o": "--output"}.get(option.name, option.name)
+    known = option.choices or VALUES.get(name, ("1", "x", "a.png"))
     if sound:
-        return chance.choice(known[:2])
-    if chance.happens(0.12):
+        return chance.choice(known if option.choices else known[:2])
+    if chance.happens(0.15):
         return chance.choice((word(chance), str(chance.choice(EXTREME)), "a.png", ""))
     return chance.choice(known)
 

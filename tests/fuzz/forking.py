@@ -155,7 +155,7 @@ def watch(folder: Folder) -> None:
             for path in arguments[:2]:
                 if isinstance(path, str | bytes):
                     look(event, path)
-        elif event in outside:
+        elif event in outside and arguments[:1] != ("uname",):  # with which Python tells the platform
             os.write(notes, f"{event} {arguments!r}\n".encode("utf-8", "backslashreplace")[:500])
 
     def look(event: str, path: str | bytes) -> None:

@@ -33,7 +33,7 @@ def make(chance: Chance, folder: Path) -> Case:
     chosen = chance.choice(list(networks.OWN if chance.happens(0.5) else networks.TABLES))
     model = networks.network(chosen)
     told = [chosen]
-    only_bytes = chance.happens(0.15)
+    only_bytes = chance.happens(0.1)
     if not only_bytes:
         wanted = chance.choice((1, 1, 1, 1, 1, 2, 2, 4))
         for _ in range(20):
@@ -48,7 +48,7 @@ def make(chance: Chance, folder: Path) -> Case:
             if not wanted:
                 break
     content = model.SerializeToString()
-    if only_bytes or chance.happens(0.12):
+    if only_bytes or chance.happens(0.03):
         content = damaged(chance, content)
         told.append("bytes damaged")
     (folder / "m.onnx").write_bytes(content)
@@ -75,9 +75,9 @@ def command(chance: Chance, source: str, folder: Path) -> tuple[list[str], list[
     more: list[str] = []
     if chance.happens(0.4):
         more += ["--preprocess", chance.choice(("half", "unit", "imagenet"))]
-    if chance.happens(0.08):
+    if chance.happens(0.04):
         more += ["--size", chance.choice(("8", "6", "6", "12x10"))]
-    if chance.happens(0.15):
+    if chance.happens(0.8 if b"factor" in (folder / "m.onnx").read_bytes() else 0.01):
         np.save(folder / "factor.npy", np.ones((1, 4, 1, 1), "float32"))
         more += ["--input", "factor=factor.npy"]
     match chance.choice(
