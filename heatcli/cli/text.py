@@ -25,8 +25,8 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 def clean(text: str, *, keep_lines: bool = False) -> str:
     """Return ``text`` without terminal escapes and control characters; line breaks and tabs become spaces.
 
-    ``keep_lines`` leaves line breaks in, for messages that heatcli itself wrote in lines. Lines that are longer than any
-    path lose their middle.
+    ``keep_lines`` leaves line breaks in, for messages that heatcli itself wrote in lines. A line that is longer than
+    any path loses its middle.
     """
     kept = []
     for sign in ESCAPES.sub("", text):

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import PIL.Image
 
-from heatcli.replacing import is_leftover
 from tests.fuzz.cases import Case
 from tests.fuzz.forking import UNMADE, Ended, Folder
 
@@ -115,7 +114,7 @@ def _files(case: Case, folder: Folder, ended: Ended) -> Iterator[str]:
             yield f"{'changed' if name in after else 'removed'}: {name!r}"
         elif case.makes is not None and not name.endswith(tuple(case.makes)):
             yield f"made: {name!r}"
-    leftovers = [name for name in after if is_leftover(os.path.basename(name)) and name not in before]
+    leftovers = [name for name in after if name.endswith(".part") and name not in before]
     if leftovers and not killed:
         yield f"left over: {leftovers[0]!r}"
     others = [name for name in os.listdir(folder.root) if name not in ("work", "tmp", "home", "meta")]
