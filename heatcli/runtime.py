@@ -6,6 +6,7 @@ onnxruntime raises half a dozen exception types without a common public base, so
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,9 +16,12 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.numpy_helper
-import onnxruntime as ort
 
 from heatcli.errors import UnreadableModel, UsageError
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it asks for its maker's server when it is imported
+
+import onnxruntime as ort
 
 Array = np.ndarray
 

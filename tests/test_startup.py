@@ -1,7 +1,9 @@
 """Asking for help or the version answers at once: neither imports what reads models or pictures."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ import heatcli
 HEAVY = {"onnx", "onnxruntime", "numpy", "PIL"}
 PROGRAM = """
 import sys
+from pathlib import Path
 from heatcli.cli import main
 sys.argv = ["heatcli", *sys.argv[1:]]
 try:
@@ -45,3 +48,15 @@ def test_version_is_printed():
         [sys.executable, "-m", "heatcli", "--version"], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.startswith(f"heatcli {heatcli.__version__}")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_onnxruntime_tells_nobody_that_it_runs():
+    """Its maker's builds start a thread on import that asks for a server, unless they are told not to."""
+    count = "import os, heatcli.runtime; print(len(os.listdir('/proc/self/task')))"
+    alone = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"} | alone
+    done = subprocess.run(
+        [sys.executable, "-c", count], capture_output=True, text=True, check=True, timeout=60, env=environment
+    )
+    assert done.stdout.strip() == "1"

@@ -51,9 +51,16 @@ def parsed(row: bytes) -> Record | None:
         return None
     try:
         entry: Any = json.loads(row)
-    except ValueError:
+    except (ValueError, RecursionError):  # RecursionError: brackets in brackets, thousands deep
         return None
-    return entry if isinstance(entry, dict) and entry.get("schema") == SCHEMA else None
+    return entry if isinstance(entry, dict) and entry.get("schema") == SCHEMA and _is_whole(entry) else None
+
+
+def _is_whole(entry: Record) -> bool:
+    """Whether what a later run goes by is of the kind that it always is; files can be edited by hand."""
+    model, settings = entry.get("model") or {}, entry.get("settings") or {}
+    objects = isinstance(model, dict) and isinstance(settings, dict) and isinstance(settings.get("options") or {}, dict)
+    return objects and isinstance(entry.get("input"), str)
 
 
 class RecordFile:

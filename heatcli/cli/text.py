@@ -15,6 +15,8 @@ ESCAPES = re.compile(
 )
 FORMATTING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Signs that turn the direction of writing, and so could make a name look like another."""
+LONGEST = 4096
+"""Characters that a path can have; names of tensors in files can have millions."""
 ROUNDING = 1e-6
 """Below this share of the whole, a part of an account in float32 may be rounding alone."""
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -23,7 +25,8 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 def clean(text: str, *, keep_lines: bool = False) -> str:
     """Return ``text`` without terminal escapes and control characters; line breaks and tabs become spaces.
 
-    ``keep_lines`` leaves line breaks in, for messages that heatcli itself wrote in lines.
+    ``keep_lines`` leaves line breaks in, for messages that heatcli itself wrote in lines. A line that is longer than
+    any path loses its middle.
     """
     kept = []
     for sign in ESCAPES.sub("", text):
@@ -33,7 +36,7 @@ def clean(text: str, *, keep_lines: bool = False) -> str:
             kept.append(" ")
         elif unicodedata.category(sign) not in ("Cc", "Cs") and sign not in FORMATTING:
             kept.append(sign)
-    return "".join(kept)
+    return "\n".join(shorten_middle(line, LONGEST) for line in "".join(kept).split("\n"))
 
 
 def shorten(text: str, width: int) -> str:

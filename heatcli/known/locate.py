@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from heatcli.errors import UsageError
@@ -11,7 +12,7 @@ from heatcli.known.registry import Known, find, is_name
 
 def missing(model: str | Path) -> Known | None:
     """Return the known model that ``model`` names, where it is neither a file nor in the cache."""
-    if not isinstance(model, str) or Path(model).exists() or not is_name(model):
+    if not isinstance(model, str) or os.path.exists(model) or not is_name(model):  # noqa: PTH110 - pathlib raises for some names
         return None
     known = find(model)
     return None if cached(known) else known
@@ -20,13 +21,15 @@ def missing(model: str | Path) -> Known | None:
 def locate(model: str | Path) -> Path:
     """Return the path of ``model``; a file of that name goes before a known model.
 
-    Raises UsageError for a known model that is not in the cache.
+    Raises UsageError for a known model that is not in the cache, and for a path that names no file.
     """
+    if not Path(model).name:
+        raise UsageError(f"'{model}' is no model; give the path of an .onnx file, or a name of `heatcli models list`")
     if known := missing(model):
         raise UsageError(
             f"{model}: this known model ({known.name}) is not on this computer yet; "
             f"`heatcli models pull {model}` fetches its {known.size:,} bytes"
         )
-    if isinstance(model, str) and not Path(model).exists() and is_name(model):
+    if isinstance(model, str) and not os.path.exists(model) and is_name(model):  # noqa: PTH110 - see above
         return cached(find(model)) or Path(model)
     return Path(model)

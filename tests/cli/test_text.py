@@ -33,6 +33,14 @@ def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
     assert not any(unicodedata.category(sign) in ("Cc", "Cs") for sign in clean(text))
 
 
+def test_what_is_longer_than_any_path_loses_its_middle() -> None:
+    assert clean("a" * 4096) == "a" * 4096
+    long = clean(f"left{'x' * 70_000}right\nshort", keep_lines=True)
+    assert len(long) == 4096 + len("\nshort")
+    assert long.startswith("left")
+    assert long.endswith("right\nshort")
+
+
 def test_lines_of_own_messages_are_kept() -> None:
     assert clean("one\n\x1b[1mtwo", keep_lines=True) == "one\ntwo"
 

@@ -20,6 +20,8 @@ def softmax(node: Node, x: Argument, *, axis: int = -1) -> Layer:
 
 
 def _softmax(node: Node, x: Argument, axis: int) -> Layer:
+    if not -len(node.shape) <= axis < len(node.shape):
+        raise Unreadable(f"a softmax over axis {axis} of {len(node.shape)}")
     if node.shape[axis] == 1:
         raise Unreadable("a softmax over an axis of length 1, which is 1 whatever the picture")
     return Softmax(name=node.name, operation=node.operation, inputs=(data(x).name,), axis=axis % len(node.shape))

@@ -38,16 +38,28 @@ def read_layers(
             reader = reader_of(proto.op_type, domain, node.opset)
             arguments = [_argument(name, constants, shapes, pixels, unmade) for name in proto.input]
             read = _call(reader, node, arguments, attributes(proto))
+            new = read if isinstance(read, list) else [read]
+            for layer in new:
+                _check_bias(layer, shapes)
         except Unreadable as error:
             unsupported.append(UnsupportedNode(node.name, proto.op_type, domain, str(error)))
             continue
-        new = read if isinstance(read, list) else [read]
         layers += new
         unmade.update(name for name in names if all(name != layer.name for layer in new))
         for layer in new:
             if not isinstance(layer, Linear) and all(name in pixels for name in layer.inputs):
                 pixels.add(layer.name)
     return layers, unsupported
+
+
+def _check_bias(layer: Layer, shapes: dict[str, Shape]) -> None:
+    """Raise Unreadable where the bias does not fit what the layer makes, which shows only when it runs."""
+    if not isinstance(layer, Linear) or layer.bias is None or layer.name not in shapes:
+        return
+    shape = shapes[layer.name]
+    lengths = zip(reversed(layer.bias.shape), reversed(shape), strict=False)
+    if layer.bias.ndim > len(shape) or any(length not in (1, made) for length, made in lengths):
+        raise Unreadable(f"its bias of shape {layer.bias.shape} does not fit what it makes, of shape {shape}")
 
 
 def _argument(

@@ -1,0 +1,125 @@
+"""What the fuzzer found, each as a small case of its own: an end in a line or two where there was a fault."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import PIL.Image
+import pytest
+from onnx import numpy_helper
+
+from heatcli.cli import main
+from tests.fuzz import networks, oracle
+from tests.fuzz.texts import RECORD
+
+
+@pytest.fixture
+def heatcli(tmp_path, monkeypatch, capfdbinary):
+    """A function that runs the command beside a.png and m.onnx; it returns the exit code and what was said."""
+    monkeypatch.chdir(tmp_path)
+    PIL.Image.new("RGB", (8, 8), "teal").save("a.png")
+
+    def run(*arguments, model=None):
+        made = networks.network("plain") if model is None else model
+        (tmp_path / "m.onnx").write_bytes(made.SerializeToString())
+        capfdbinary.readouterr()
+        code = main(arguments)
+        said = capfdbinary.readouterr().err.decode("utf-8", "surrogateescape")
+        assert "fault in heatcli" not in said, said
+        assert oracle._control(said) is None
+        return code, said
+
+    return run
+
+
+def with_constant(model, name, value):
+    (entry,) = (entry for entry in model.graph.initializer if entry.name == name)
+    entry.CopyFrom(numpy_helper.from_array(value, name))
+    return model
+
+
+EXPLAIN = ("explain", "a.png", "-m", "m.onnx", "-o", "out/")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"settings": 7.5}, {"settings": {"options": "x"}}, {"model": [1]}, {"input": ["photos/a.png"]}, {"input": {}}],
+    ids=str,
+)
+def test_records_that_somebody_edited(heatcli, tmp_path, changed):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "a.png").rename(tmp_path / "photos" / "a.png")
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "records.jsonl").write_text(json.dumps(RECORD | changed) + "\n", "utf-8")
+    code, said = heatcli("explain", "photos", "-m", "m.onnx", "-o", "maps", "--workers", "threads")
+    assert code == 2
+    assert "maps/records.jsonl: line 1 is no record" in said
+
+
+def test_records_of_brackets_in_brackets(heatcli, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "a.png").rename(tmp_path / "photos" / "a.png")
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "records.jsonl").write_text("[" * 100_000 + "\n", "utf-8")
+    code, said = heatcli("explain", "photos", "-m", "m.onnx", "-o", "maps", "--workers", "threads")
+    assert code == 2
+    assert "line 1 is no record" in said
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_a_model_that_no_file_is_called(heatcli, name):
+    code, said = heatcli("inspect", name)
+    assert code == 2
+    assert said.startswith(f"heatcli: '{name}' is no model; give the path of an .onnx file")
+
+
+def test_a_model_whose_name_no_file_can_have(heatcli):
+    code, said = heatcli("inspect", "a" * 5000)
+    assert code == 3
+    assert len(said) < 4500
+
+
+@pytest.mark.parametrize(("name", "shape"), [("c", (9,)), ("c", (3, 1)), ("b", (3,))])
+@pytest.mark.parametrize("engine", ["numpy", "compiled"])
+def test_a_bias_of_another_length(heatcli, name, shape, engine):
+    """Such a file opens, and only a run shows that it cannot run."""
+    model = with_constant(networks.network("plain"), name, np.full(shape, 0.25, "float32"))
+    code, said = heatcli(*EXPLAIN, "--engine", engine, model=model)
+    assert code == 3
+    assert "its bias of shape" in said or "onnxruntime cannot" in said
+
+
+def test_a_bias_of_four_on_a_network_with_one_output(heatcli):
+    model = with_constant(networks.network("plain"), "v", np.ones((4, 1), "float32"))
+    code, said = heatcli(*EXPLAIN, model=model)
+    assert code == 3
+    assert "its bias of shape (4,) does not fit what it makes" in said
+
+
+def test_a_softmax_over_an_axis_that_is_not_there(heatcli):
+    model = networks.network("transformer")
+    (node,) = (node for node in model.graph.node if node.op_type == "Softmax")
+    node.attribute[0].i = 1 << 40
+    code, said = heatcli(*EXPLAIN, model=model)
+    assert code == 3
+    assert "a softmax over axis 1099511627776 of 3" in said
+
+
+@pytest.mark.parametrize(
+    "names", ["{[]: 1}", "{0: {}, 1: [], 2: None, 3: 9}", "9" * 5000, "[" * 1000, "{True: 1, 1: 2}"]
+)
+def test_names_in_metadata_that_are_no_names(heatcli, names):
+    model = networks.network("plain")
+    model.metadata_props[0].value = names
+    code, _ = heatcli(*EXPLAIN, model=model)
+    assert code == 0
+
+
+def test_a_name_of_seventy_thousand_signs(heatcli):
+    model = networks.network("plain")
+    name = "*" + "a" * 70_000
+    model.graph.input[0].name = model.graph.node[0].input[0] = name
+    code, said = heatcli("explain", "a.png", "-m", "m.onnx", "--input", "factor=x.npy", model=model)
+    assert code == 2
+    assert len(said) < 5000
