@@ -68,6 +68,29 @@ def test_records_of_brackets_in_brackets(heatcli, tmp_path):
     assert "line 1 is no record" in said
 
 
+def test_a_record_whose_heatmap_is_the_folder_of_the_page(heatcli, tmp_path):
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "records.jsonl").write_text(json.dumps(RECORD | {"output": "."}) + "\n", "utf-8")
+    assert heatcli("report", "maps")[0] == 0
+
+
+@pytest.mark.parametrize("label", [[[8, 8]], {"a": 1}, 7.5])
+def test_boxes_of_a_class_that_has_no_name(heatcli, tmp_path, label):
+    boxes = {"items": [{"file": "a.png", "boxes_xyxy_px": [[0, 0, 5, 5]], "label": label}]}
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes), "utf-8")
+    code, said = heatcli("evaluate", "a.png", "-m", "m.onnx", "--checks", "localisation", "--boxes", "boxes.json")
+    assert code == 2
+    assert "of a.png is no text" in said
+
+
+def test_an_input_of_a_type_that_onnx_does_not_know(heatcli):
+    model = networks.network("several_inputs")
+    model.graph.input[1].type.tensor_type.elem_type = 33
+    code, said = heatcli("inspect", "m.onnx", model=model)
+    assert code == 3
+    assert "33" in said
+
+
 @pytest.mark.parametrize("name", ["", ".", "/"])
 def test_a_model_that_no_file_is_called(heatcli, name):
     code, said = heatcli("inspect", name)
