@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,16 +24,16 @@ def wanted(targets: Sequence[str | int], classes: int, labels: tuple[str, ...] |
     for target in targets:
         best = re.fullmatch(r"top(?:-(\d+))?", target, re.IGNORECASE) if isinstance(target, str) else None
         if best:
-            count = int(best.group(1) or 1)
+            count = _number(best.group(1) or "1")
             if not 1 <= count <= classes:
-                raise UsageError(f"the target '{target}' asks for {count} classes; the model has {classes}")
+                raise UsageError(f"the target '{target}' asks for {best.group(1)} classes; the model has {classes}")
             found += [-rank for rank in range(1, count + 1)]
         elif isinstance(target, bool) or not isinstance(target, str | int | np.integer):
             raise UsageError(f"the target {target!r} is not understood; give top, top-3, a class index or a label")
         elif isinstance(target, int | np.integer) or re.fullmatch(r"-?\d+", target):
-            index = int(target)
+            index = _number(target) if isinstance(target, str) else int(target)
             if not 0 <= index < classes:
-                raise UsageError(f"there is no class {index}; the model has the classes 0 to {classes - 1}")
+                raise UsageError(f"there is no class {target}; the model has the classes 0 to {classes - 1}")
             found.append(index)
         elif target.lower().startswith("top-") and not any(target.lower() == name.lower() for name in labels or ()):
             raise UsageError(f"the target '{target}' has no number; top-3 stands for the three best classes")
@@ -43,6 +44,11 @@ def wanted(targets: Sequence[str | int], classes: int, labels: tuple[str, ...] |
         else:
             found.append(find_label(labels, target))
     return found
+
+
+def _number(digits: str) -> int:
+    """Return the number that ``digits`` are, or one beyond all classes: Python reads no number of thousands."""
+    return int(digits) if len(digits) < 20 else sys.maxsize
 
 
 def ranked(wanted: Sequence[int], scores: Array) -> list[int]:

@@ -14,6 +14,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from heatcli.batch import remarks
 from heatcli.replacing import drop_unfinished
 
 TOLD = 3
@@ -31,6 +32,7 @@ def begin(memory: int | None = None) -> None:
 
     ``memory`` is how many bytes of address space it may have, where the system knows such a limit.
     """
+    remarks.ignore()
     if memory is not None and sys.platform != "win32":
         import resource
 

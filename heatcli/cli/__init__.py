@@ -7,11 +7,11 @@ import os
 import re
 import sys
 import traceback
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from heatcli.batch import remarks
 from heatcli.cli import interrupts
 from heatcli.cli.interrupts import INTERRUPTED, Interrupted
 from heatcli.errors import Fault, HeatcliError
@@ -102,8 +102,7 @@ def _run(arguments: Sequence[str]) -> int:
 
     from heatcli.cli.app import app
 
-    # OpenBLAS reads beside small matrices and now and then reports what it found there; results are checked
-    warnings.filterwarnings("ignore", "invalid value encountered in (matmul|dot)", RuntimeWarning)
+    remarks.ignore()
     # whichever click typer works with, its own copy or the package, is found through the one error it exports
     click_error: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
     try:

@@ -292,8 +292,8 @@ def _workers(
 
 def _several(targets: Sequence[str]) -> bool:
     """Whether one picture can get more than one heatmap."""
-    best = [re.fullmatch(r"top-(\d+)", target, re.IGNORECASE) for target in targets]
-    return len(targets) > 1 or any(match is not None and int(match.group(1)) > 1 for match in best)
+    best = [re.fullmatch(r"top-0*(\d+)", target, re.IGNORECASE) for target in targets]
+    return len(targets) > 1 or any(match is not None and match.group(1) not in ("0", "1") for match in best)
 
 
 def _check_stdio(found: Sources, plan: Plan, *, saved: bool, json: bool) -> None:

@@ -21,7 +21,7 @@ def size(text: str | None) -> int | tuple[int, int] | None:
     """Read ``224`` as the side of a square, ``240x320`` as height and width."""
     if text is None:
         return None
-    match = re.fullmatch(r"\s*(\d+)(?:\s*[x×,]\s*(\d+))?\s*", text)
+    match = re.fullmatch(r"\s*(\d{1,9})(?:\s*[x×,]\s*(\d{1,9}))?\s*", text)
     sides = [int(side) for side in match.groups() if side] if match else []
     if not sides or not all(1 <= side <= 65536 for side in sides):
         raise UsageError(f"--size {text}: give one side, such as 224, or height x width, such as 240x320")

@@ -195,7 +195,10 @@ def _item(entry: Any, path: Path) -> Annotation:
         raise UsageError(f'--boxes {path}: every item needs a "file"; give {FORMS}')
     boxes = entry.get("boxes_xyxy_px", entry.get("boxes"))
     size = _size(entry["size"], path) if entry.get("size") else None
-    return _annotation(str(entry["file"]), boxes, path, size, entry.get("label") or entry.get("wnid"))
+    label = entry.get("label") or entry.get("wnid")
+    if not isinstance(label, str | None):
+        raise UsageError(f"--boxes {path}: the label {shown(repr(label))} of {shown(str(entry['file']))} is no text")
+    return _annotation(str(entry["file"]), boxes, path, size, label)
 
 
 def _annotation(

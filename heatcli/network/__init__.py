@@ -17,7 +17,7 @@ from heatcli.network import file, head, patterns, reading
 from heatcli.network.layers import Layer, Linear, Network, OutputSpec
 from heatcli.network.reading.soundness import unsound
 from heatcli.network.shuffling import Shuffle
-from heatcli.network.simplify import Simplified, simplify
+from heatcli.network.simplify import Simplified, known, simplify
 from heatcli.network.two_classes import two_classes
 
 __all__ = ["read"]
@@ -106,6 +106,9 @@ def _read(
         layers = decomposed(simplified, output.logits, foreign)
     except UnsupportedModel as error:
         refusal = _located(error, path)
+    except (ValueError, IndexError):  # sizes that are inferred for a network that does not run may be wrong
+        known(simplified.model, simplified.weights, simplified.input, run=True)
+        raise
     if output.classes == 1 and output.kind in ("logits", "sigmoid"):
         layers, output, said = two_classes(layers, output, simplified.model.graph, simplified.shapes)
         notes = [*notes, said]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 from pathlib import Path
 
 import onnx
@@ -22,6 +23,7 @@ FOREIGN_CODE = ("EPContext", "PyOp", "PythonOp")
 CONTROL_FLOW = ("If", *LOOPS)
 BLOCKED = "com.microsoft.nchwc"
 AGAIN = "re-export without layout optimisation"
+QUANTISED = re.compile("QLinear|QGemm|QAttention|Quantize|Dequantize|DynamicQuantize|MatMulInteger|ConvInteger")
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 
 
@@ -91,6 +93,7 @@ def crashing(model: onnx.ModelProto) -> tuple[UnsupportedNode, ...]:
         bodies.append(function.node)
         parts = (part for node in function.node for part in runtime.inside(node))
         bodies += [graph.node for part in parts for graph in runtime.graphs(part)]
+    empty = {entry.name for graph in runtime.graphs(model.graph) for entry in graph.initializer if 0 in entry.dims}
     found = []
     for body in bodies:
         for node in body:
@@ -98,6 +101,8 @@ def crashing(model: onnx.ModelProto) -> tuple[UnsupportedNode, ...]:
                 found.append(_unsupported(node, reason))
             elif node.op_type in FOREIGN_CODE:
                 found.append(_unsupported(node, "code of another program inside the model, which is not run"))
+            elif QUANTISED.match(node.op_type) and not empty.isdisjoint(node.input):
+                found.append(_unsupported(node, "a scale or zero point without a number, which crashes onnxruntime"))
             elif node.op_type in LOOPS and node.domain in ("", "ai.onnx"):
                 found.append(_unsupported(node, "control flow cannot be explained, and a loop may have no end"))
     return tuple(found)

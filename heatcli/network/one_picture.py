@@ -198,4 +198,5 @@ def _ends(model: onnx.ModelProto) -> list[str]:
 def _close(one: Array, other: Array) -> bool:
     if one.dtype.kind != "f":
         return bool(np.array_equal(one, other))
-    return bool(np.allclose(one, other, rtol=0, atol=TOLERANCE * float(np.abs(other).max(initial=0))))
+    slack = TOLERANCE * float(np.abs(other).max(initial=0))
+    return bool(np.allclose(one, other, rtol=0, atol=slack if np.isfinite(slack) else 0, equal_nan=True))

@@ -319,8 +319,11 @@ def inferred(model: onnx.ModelProto, spec: InputSpec, constants: Mapping[str, np
     to be computed anyway.
     """
     for node in model.graph.node:
-        rounded_up = any(attribute.name == "ceil_mode" and attribute.i for attribute in node.attribute)
-        if rounded_up or all(name in constants for name in node.input if name):
+        unsure = any(
+            attribute.name == "output_shape" or (attribute.name == "ceil_mode" and attribute.i)
+            for attribute in node.attribute
+        )
+        if unsure or all(name in constants for name in node.input if name):
             return None
     whole = sizing.inferred(model)
     if whole is None:

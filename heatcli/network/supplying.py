@@ -94,9 +94,12 @@ def described(entry: Entry) -> str:
     if not entry.type.HasField("tensor_type"):
         return f"{entry.name} ({entry.type.WhichOneof('value') or 'no type'})"
     shape = shape_text(dims_of(entry)) if tensor.HasField("shape") else "of any shape"
-    kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
     if tensor.elem_type in GIVEN:
         kind = str(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    elif tensor.elem_type in TensorProto.DataType.values():
+        kind = TensorProto.DataType.Name(tensor.elem_type).lower()
+    else:
+        kind = f"of type {tensor.elem_type}, which ONNX does not know,"
     return f"{entry.name} {kind} {shape}"
 
 

@@ -69,7 +69,7 @@ def link(path: Path, page: Path) -> str | None:
     except ValueError:  # another drive
         return None
     parts = PurePath(relative).parts
-    if os.pardir in parts[1:]:
+    if not parts or os.pardir in parts[1:]:  # the folder itself is no picture
         return None
     address = quote(os.fsencode("/".join(parts)))
     return address if parts[0] == os.pardir else f"./{address}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import PIL.Image
@@ -67,6 +68,29 @@ def test_records_of_brackets_in_brackets(heatcli, tmp_path):
     assert "line 1 is no record" in said
 
 
+def test_a_record_whose_heatmap_is_the_folder_of_the_page(heatcli, tmp_path):
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "records.jsonl").write_text(json.dumps(RECORD | {"output": "."}) + "\n", "utf-8")
+    assert heatcli("report", "maps")[0] == 0
+
+
+@pytest.mark.parametrize("label", [[[8, 8]], {"a": 1}, 7.5])
+def test_boxes_of_a_class_that_has_no_name(heatcli, tmp_path, label):
+    boxes = {"items": [{"file": "a.png", "boxes_xyxy_px": [[0, 0, 5, 5]], "label": label}]}
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes), "utf-8")
+    code, said = heatcli("evaluate", "a.png", "-m", "m.onnx", "--checks", "localisation", "--boxes", "boxes.json")
+    assert code == 2
+    assert "of a.png is no text" in said
+
+
+def test_an_input_of_a_type_that_onnx_does_not_know(heatcli):
+    model = networks.network("several_inputs")
+    model.graph.input[1].type.tensor_type.elem_type = 33
+    code, said = heatcli("inspect", "m.onnx", model=model)
+    assert code == 3
+    assert "33" in said
+
+
 @pytest.mark.parametrize("name", ["", ".", "/"])
 def test_a_model_that_no_file_is_called(heatcli, name):
     code, said = heatcli("inspect", name)
@@ -114,6 +138,38 @@ def test_names_in_metadata_that_are_no_names(heatcli, names):
     model.metadata_props[0].value = names
     code, _ = heatcli(*EXPLAIN, model=model)
     assert code == 0
+
+
+def test_a_scale_without_a_number(heatcli):
+    """The constant folding of onnxruntime reads it all the same, and crashes."""
+    model = with_constant(networks.network("quantised QLinearWhere"), "k7", np.zeros(0, "float32"))
+    code, said = heatcli("inspect", "m.onnx", model=model)
+    assert code == 3
+    assert "QLinearWhere (p): a scale or zero point without a number" in said
+
+
+def test_a_transposed_convolution_whose_shape_is_inferred_wrongly(heatcli):
+    model = networks.network("operation ConvTranspose to 6 output_shape=[13, 12] strides=[2, 2]")
+    model.graph.input[0].type.tensor_type.shape.dim[3].dim_param = "w"
+    code, said = heatcli(*EXPLAIN, model=model)
+    assert code == 0, said
+
+
+@pytest.mark.parametrize("value", [1e38, float("nan")])
+@pytest.mark.parametrize("name", ["signal", "fixed_batch", "plain"])
+def test_weights_that_overflow(heatcli, tmp_path, name, value):
+    """What begins where is said by heatcli, not by NumPy with a line of code."""
+    model = networks.network(name)
+    for entry in model.graph.initializer:
+        entry.CopyFrom(numpy_helper.from_array(np.full(entry.dims, value, "float32"), entry.name))
+    if name == "signal":
+        np.save(tmp_path / "a.npy", np.ones((1, 2, 32), "float32"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, said = heatcli("explain", "a.npy" if name == "signal" else "a.png", *EXPLAIN[2:], model=model)
+    assert code in (1, 2, 3)
+    assert "not finite" in said or "hold NaN or infinity" in said
+    assert "Warning:" not in said
 
 
 def test_a_name_of_seventy_thousand_signs(heatcli):
