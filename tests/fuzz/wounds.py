@@ -179,10 +179,11 @@ def inserted_node(chance, model, folder):
         model.graph.initializer.append(numpy_helper.from_array(array(chance), name))
         extra.append(name)
     first = [node.input[place]] if chance.happens(0.9) else []
-    inserted = helper.make_node(operation, [*first, *extra], ["between"], **attributes(chance, operation))
+    output = f"inserted{len(model.graph.node)}"
+    inserted = helper.make_node(operation, [*first, *extra], [output], **attributes(chance, operation))
     inserted.domain = chance.choice(("", "", "", "", "com.microsoft", "ai.onnx.ml", "elsewhere"))
     at = next(i for i, other in enumerate(model.graph.node) if other is node or other == node)
-    node.input[place] = "between"
+    node.input[place] = output
     model.graph.node.insert(at, inserted)
     return f"{inserted.domain}:{operation} stands before {node.op_type}"
 
@@ -485,7 +486,7 @@ def mistyped_attribute(chance, model, folder):
     return f"{entry.name} states type {entry.type}"
 
 
-# what a network survives -----------------------------------------------------------------------------------------------
+# what a network survives ---------------------------------------------------------------------------------------
 
 
 @wound
@@ -522,12 +523,13 @@ def put_between(chance, model, folder):
         *("Softsign", "Round", "Floor", "Not", "IsNaN", "Cast", "CumSum", "ReduceMean", "ReduceMax", "LRN", "Clip"),
     ))  # fmt: skip
     given = {"Cast": {"to": chance.choice((1, 10, 11, 6, 9))}, "ReduceMean": {"keepdims": 1}, "LRN": {"size": 3}}
-    made = helper.make_node(operation, [node.input[0]], ["between1"], **given.get(operation, {}))
+    name = f"between{len(model.graph.node)}"
+    made = helper.make_node(operation, [node.input[0]], [name], **given.get(operation, {}))
     if operation == "CumSum":
         model.graph.initializer.append(numpy_helper.from_array(np.array(1), "axis1"))
         made.input.append("axis1")
     at = next(i for i, other in enumerate(model.graph.node) if other == node)
-    node.input[0] = "between1"
+    node.input[0] = name
     model.graph.node.insert(at, made)
     return f"{operation} stands before {node.op_type}"
 
@@ -561,18 +563,17 @@ def joined(chance, model, folder):
         return None
     at = next(i for i, other in enumerate(model.graph.node) if other == node)
     before = [name for place, name in made if place < at] + ["x"]
-    operation = chance.choice(
-        ("Add", "Mul", "Sub", "Div", "Max", "Min", "Mean", "Sum", "MatMul", "Concat", "Where", "Pow")
-    )
+    operation = chance.choice(("Add", "Mul", "Sub", "Div", "Max", "Min", "Mean", "MatMul", "Concat", "Where", "Pow"))
     given = {"axis": 1} if operation == "Concat" else {}
+    name = f"joined{len(model.graph.node)}"
     inputs = [node.input[0], chance.choice(before)]
     if chance.happens(0.3):
         inputs[1] = inputs[0]
     if operation == "Where":
         model.graph.initializer.append(numpy_helper.from_array(np.array(chance.happens(0.5)), "which"))
         inputs.insert(0, "which")
-    model.graph.node.insert(at, helper.make_node(operation, inputs, ["joined"], **given))
-    node.input[0] = "joined"
+    model.graph.node.insert(at, helper.make_node(operation, inputs, [name], **given))
+    node.input[0] = name
     return f"{operation} of {inputs} stands before {node.op_type}"
 
 
