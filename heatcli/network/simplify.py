@@ -115,7 +115,12 @@ def simplify(
     _, *inner = runtime.graphs(simplified.graph)
     if not inner:  # control flow is not read, only run: it stays as it is
         whole = simplified.SerializeToString()
-        written, unclear = rewrite(simplified, constants, shapes)
+        try:
+            written, unclear = rewrite(simplified, constants, shapes)
+        except (ValueError, IndexError):  # sizes that are inferred for a network that does not run may be wrong
+            simplified.ParseFromString(whole)
+            known(simplified, weights, spec, run=True)
+            raise
         if written:
             try:
                 constants, shapes = known(simplified, weights, spec, run=True)

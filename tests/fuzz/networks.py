@@ -155,7 +155,9 @@ def raw_bytes():
         *TAIL,
     ]
     more = {"mean": np.float32([120, 110, 100]).reshape(3, 1, 1), "std": np.float32(60)}
-    return model(nodes, CONV | HEAD | more, shape=(1, 8, 8, 3), kind=UINT8)
+    made = model(nodes, CONV | HEAD | more, shape=(1, 8, 8, 3), kind=UINT8)
+    del made.metadata_props[:]  # which ask for another preprocessing
+    return made
 
 
 def half():
@@ -168,8 +170,6 @@ def half():
 
 
 def tree():
-    count = [0, 0, 0]
-    del count
     nodes = [
         helper.make_node(
             "TreeEnsembleClassifier",

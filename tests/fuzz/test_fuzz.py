@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.fuzz import oracle
+import heatcli
+from tests.fuzz import networks, oracle
 from tests.fuzz.cases import Case, Chance, Name, make
 from tests.fuzz.forking import Ended, Folder
 
@@ -40,6 +42,16 @@ def test_a_case_is_the_same_each_time(tmp_path, kind):
         made.append((found, [oracle.listing(place / str(number) / "work") for number in range(6)]))
     assert made[0] == made[1]
     assert len(set(made[0][0])) > 1
+
+
+@pytest.mark.parametrize("name", sorted(set(networks.OWN) - {"tree", "condition", "loop"}))
+def test_networks_are_sound_before_anything_is_done_to_them(tmp_path, name):
+    """Three are of operations that are not explained."""
+    (tmp_path / "m.onnx").write_bytes(networks.network(name).SerializeToString())
+    inputs = {"factor": np.ones((1, 4, 1, 1), "float32")} if name == "several_inputs" else None
+    explainer = heatcli.load(tmp_path / "m.onnx", inputs=inputs)
+    x = np.ones(explainer.network.input.shape, explainer.network.input.dtype)
+    assert abs(explainer.explain(x, range=(0, 2)).ledger.error) < 1e-5
 
 
 def test_chance_depends_on_all_of_the_name():
