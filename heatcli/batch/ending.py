@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from heatcli.batch import remarks
@@ -19,6 +20,10 @@ from heatcli.replacing import drop_unfinished
 
 TOLD = 3
 """The exit code of a worker that was told to end."""
+TOO_LITTLE = 4
+"""The exit code of a worker whose limit on memory leaves it no room."""
+ROOM = 100 * 10**6
+"""Bytes of address space that a worker needs beside its libraries, whatever it does."""
 PATIENCE = 0.5
 """Seconds in which a worker that was told to end does so; one that is still being started may not hear it."""
 BROKEN = "SIGSEGV"
@@ -33,13 +38,6 @@ def begin(memory: int | None = None) -> None:
     ``memory`` is how many bytes of address space it may have, where the system knows such a limit.
     """
     remarks.ignore()
-    if memory is not None and sys.platform != "win32":
-        import resource
-
-        from heatcli import load  # noqa: F401 - what comes from files is to be fenced in, and not our own libraries
-
-        with suppress(OSError, ValueError):  # a lower one is in force already
-            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     for number in UNHEARD:
         signal.signal(number, signal.SIG_IGN)
     until: list[Any] = []
@@ -52,6 +50,25 @@ def begin(memory: int | None = None) -> None:
     if (parent := multiprocessing.parent_process()) is not None:
         until.append(parent.sentinel)
     threading.Thread(target=_end_after, args=(until,), daemon=True).start()
+    if memory is not None and sys.platform != "win32":
+        import resource
+
+        # what comes from files is to be fenced in, and not our own libraries
+        from heatcli import load  # noqa: F401
+        from heatcli.batch import worker  # noqa: F401
+
+        if memory < _taken() + ROOM:  # threads would die at their birth, and who waits for them would wait for long
+            os._exit(TOO_LITTLE)
+        with suppress(OSError, ValueError):  # a lower one is in force already
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+def _taken() -> int:
+    """Return the bytes of address space that this process has, 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_bytes().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0
 
 
 def _end_after(until: list[Any]) -> None:

@@ -63,5 +63,6 @@ def npz(explanation: Explanation, *, layers: bool = False) -> bytes:
         arrays["layers_name"] = np.asarray(list(kept))
         arrays |= {f"layer_{place}": np.asarray(part, np.float32) for place, part in enumerate(kept.values())}
     stream = io.BytesIO()
-    np.savez_compressed(stream, allow_pickle=False, **arrays)
+    # NumPy below 2.1 has no allow_pickle here and would store it as an array
+    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     return stream.getvalue()

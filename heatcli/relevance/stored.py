@@ -99,7 +99,8 @@ def write(stream: BinaryIO, models: Sequence[RelevanceModel], description: Mappi
     for place, model in enumerate(models):
         for name, value in zip(PARTS, (model.weights, model.upper, model.offset), strict=True):
             arrays[f"{place}/{name}"] = value.astype(np.float32, copy=False)
-    np.savez_compressed(stream, allow_pickle=False, **arrays)
+    # NumPy below 2.1 has no allow_pickle here and would store it as an array
+    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
 def read(path: Path, network: Network, sha256: str) -> Stored:

@@ -372,7 +372,7 @@ class TestOcclusion:
         assert "Explaining" not in done.err
 
     def test_a_bar_counts_the_windows_on_a_terminal(self, heatcli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("TTY_COMPATIBLE", "1")
+        monkeypatch.setenv("FORCE_COLOR", "1")
         monkeypatch.setenv("COLUMNS", "80")
         shown = heatcli("explain", "photos/a.png", *NET, "--method", "occlusion", "--window", "4").err
         assert "49/49" in shown
