@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 from heatcli.batch import ending, worker
 from heatcli.batch.job import Job, Ready
 from heatcli.errors import ModelError
+from heatcli.limits import installed
 
 ResultT = TypeVar("ResultT")
 
@@ -167,7 +168,7 @@ class Processes(Workers):
     def died(self) -> str | None:
         """Return by which signal or with which exit code it ended."""
         how = ending.told(self._processes)
-        if how is None or self._memory is None or ending.BROKEN in how:
+        if how is None or self._memory is None or self._memory >= installed() or ending.BROKEN in how:
             return how
         return f"{how}; it had {self._memory / 1e9:.2g} GB of memory, --limit memory=N gives more"
 
