@@ -254,7 +254,8 @@ def test_a_picture_that_crashes_its_worker_costs_that_picture(tmp_path: Path) ->
     assert len(found) == 7
     assert {name: message for name, message in found if message} == {
         "photos/00001segv.png": f"{DIED}killed by signal 11 (SIGSEGV)",
-        "photos/00003memory.png": "out of memory; fewer at once need less: --jobs 1, and --limit memory=N may give a process more",
+        "photos/00003memory.png": "out of memory; fewer at once need less: --jobs 1, and --limit memory=N may give a "
+        "process more",
     }
     folder.whole()
 
