@@ -66,6 +66,18 @@ def infinite_relevance(rows: Iterable[LedgerRow] = ()) -> HeatcliError:
     return HeatcliError("the relevance is not finite; try another method or rule")
 
 
+def infinite_denominators(rows: Iterable[LedgerRow]) -> HeatcliError:
+    """Return the error for shares whose denominators are not finite, and so are nothing; ``rows`` as above.
+
+    The layer where most is missing is named.
+    """
+    row = max(rows, key=lambda row: abs(row.error))
+    return HeatcliError(
+        f"the relevance cannot be shared out at {shown(row.name)} ({row.operation}, rule {row.rule}), where "
+        f"{row.incoming:.3g} comes in: sums over its inputs are not finite; a damaged model, or wrong preprocessing"
+    )
+
+
 def _holds_infinite(layer: Layer) -> bool:
     """Whether a number that the file gives a layer is not finite; minus infinity alone is a mask."""
     for entry in fields(layer):

@@ -17,7 +17,7 @@ from heatcli.explanation import ClassScore
 from heatcli.forward import Forward
 from heatcli.network.layers import Network
 from heatcli.pictures.layouts import Form
-from heatcli.planning.infinite import check_weights, infinite_relevance
+from heatcli.planning.infinite import check_weights, infinite_denominators, infinite_relevance
 from heatcli.planning.plan import Bounds, Walked, no_evidence, nothing, on_record, start
 from heatcli.relevance.bounds import bounded_inputs, first_layers
 from heatcli.relevance.composites import assign
@@ -151,6 +151,8 @@ class LayerPlan:
             if not np.isfinite(relevance).all():
                 raise infinite_relevance(ledger.layers)
             account = replace(ledger, score=entry.score)
+            if self.conserves and not abs(account.error or 0.0) <= MISSING_SHARE and _overflowed(values):
+                raise infinite_denominators(ledger.layers)
             if not self.conserves:
                 account = Ledger(entry.score, begun, pixels=pixels)
             found.append(self.judge(relevance, account))
@@ -183,6 +185,11 @@ class LayerPlan:
             open_batch=open_batch,
             metadata=metadata,
         )
+
+
+def _overflowed(values: Mapping[str, Array]) -> bool:
+    """Whether something of the forward pass, the denominators among it, is infinite; minus infinity alone is a mask."""
+    return any(bool(np.isposinf(value).any()) for value in values.values() if value.dtype.kind == "f")
 
 
 def rules_for(network: Network, choice: Choice, *, bounded: bool) -> dict[str, Rule]:

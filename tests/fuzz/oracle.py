@@ -161,7 +161,7 @@ def _results(case: Case, folder: Folder, ended: Ended) -> Iterator[str]:
             continue
         ledger, relevance = record["ledger"], record["relevance"]
         error = ledger["error"]
-        unsure = abs(ledger["start"] or 0) >= HUGE and any("does not close" in said for said in record["warnings"])
+        unsure = abs(ledger["score"] or 0) >= HUGE and any("does not close" in said for said in record["warnings"])
         if error is not None and not abs(error) <= CLOSED and not unsure:
             yield f"the account does not close: error {error:.3g}, method {record['method']}"
         numbers = [ledger["score"], ledger["start"], ledger["pixels"], relevance["min"], relevance["max"]]

@@ -172,6 +172,18 @@ def test_weights_that_overflow(heatcli, tmp_path, name, value):
     assert "Warning:" not in said
 
 
+@pytest.mark.parametrize("evidence", ["logit", "one"])
+def test_scores_at_the_end_of_float32(heatcli, evidence):
+    """The scores are finite; the denominators, sums of positive terms alone, are not."""
+    model = networks.network("row")
+    with_constant(model, "b", np.full(4, 9.0, "float32"))
+    with_constant(model, "v", np.array([[3e38], [-3e38], [3e38], [-2e38]] * np.ones((1, 4)), "float32"))
+    np.save("a.npy", np.ones((1, 6), "float32"))
+    code, said = heatcli("explain", "a.npy", *EXPLAIN[2:], "--range", "0,2", "--evidence", evidence, model=model)
+    assert code == 1
+    assert "the relevance cannot be shared out at" in said
+
+
 def test_a_name_of_seventy_thousand_signs(heatcli):
     model = networks.network("plain")
     name = "*" + "a" * 70_000
