@@ -179,12 +179,14 @@ def run(name: Name, folder: Folder, *, modules: bool = False) -> Ended:
         _live(name, folder, modules)
     status = None
     late = False
-    pause = 0.0005
+    pause, waited, last = 0.0005, 0.0, begun
     while status is None:
+        now = time.monotonic()
+        waited, last = waited + min(now - last, 1.0), now  # while all are stopped, no time passes
         ended, status_ = os.waitpid(child, os.WNOHANG)
         if ended:
             status = status_
-        elif time.monotonic() - begun > WALL and not late:
+        elif waited > WALL and not late:
             late = True
             os.kill(child, signal.SIGKILL)
         else:
@@ -217,7 +219,7 @@ def _live(name: Name, folder: Folder, modules: bool) -> None:
         enter(folder, case)
         crash = open(folder.meta("crash"), "w", encoding="utf-8")  # noqa: SIM115 - open until the process ends
         faulthandler.enable(crash)
-        faulthandler.dump_traceback_later(WALL - 2, file=crash)
+        faulthandler.dump_traceback_later(WALL - 2, file=crash)  # says where it hangs
         watch(folder)
         limit()
         faulthandler.register(signal.SIGXCPU, crash, chain=True)
