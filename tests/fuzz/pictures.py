@@ -340,4 +340,4 @@ def command(chance: Chance, names: list[str], folder: Path) -> tuple[list[str], 
     more = ["--style", chance.choice(("overlay", "side-by-side", "contour", "heatmap"))]
     if chance.happens(0.2):
         more += ["--size-like", "network"]
-    return ["explain", *names[:2], *model, "-o", "out/", "--json", "--jobs", "1", *more], None, ["out"]
+    return ["explain", *names[:2], *model, "-o", "out/", "--json", *workers, "--jobs", "1", *more], None, ["out"]
