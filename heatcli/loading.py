@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from heatcli import network
-from heatcli.errors import UsageError, shown
+from heatcli.errors import UnreadableModel, UsageError, shown
 from heatcli.explainer import Explainer
 from heatcli.explanation import ModelInfo
 from heatcli.inputs import Range, constants
-from heatcli.known.locate import locate
+from heatcli.known.cache import altered
+from heatcli.known.locate import by_name, locate
 from heatcli.known.registry import labels as known_labels
 from heatcli.known.registry import recognise
 from heatcli.limits import Limits
@@ -69,13 +70,15 @@ def load(
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be 1 or more, not {threads}")
     bounds = Limits.of(limits)
-    path = locate(model)
+    path, named = locate(model), by_name(model)
     sides = preprocessing.parse_size(size) if size is not None else None
     order = layout.upper() if layout and layout not in ("flat", "tensor") else layout
     sidecar = preprocessing.read_sidecar(path)
     given = constants(inputs or _beside(path, sidecar))
     with ThreadPoolExecutor(1) as worker:  # hashing lets other threads run
         digest = worker.submit(file.digest, path)
+        if named is not None and digest.result() != named.sha256:  # before anything of it is parsed
+            raise UnreadableModel(altered(path, named))
         read = network.read(
             path,
             size=sides,

@@ -107,6 +107,8 @@ def path(name: Name, debug: options.Debug = False) -> int:  # noqa: ARG001
     found = cache.cached(known)
     if found is None:
         raise HeatcliError(f"{name}: not fetched yet; `heatcli models pull {name}` puts it at {cache.path_of(known)}")
+    if not cache.genuine(found, known):
+        raise HeatcliError(cache.altered(found, known))
     emit(str(found))
     return 0
 

@@ -12,10 +12,8 @@ from heatcli.known.registry import Known, find, is_name
 
 def missing(model: str | Path) -> Known | None:
     """Return the known model that ``model`` names, where it is neither a file nor in the cache."""
-    if not isinstance(model, str) or os.path.exists(model) or not is_name(model):  # noqa: PTH110 - pathlib raises for some names
-        return None
-    known = find(model)
-    return None if cached(known) else known
+    known = by_name(model)
+    return None if known is None or cached(known) else known
 
 
 def locate(model: str | Path) -> Path:
@@ -30,6 +28,12 @@ def locate(model: str | Path) -> Path:
             f"{model}: this known model ({known.name}) is not on this computer yet; "
             f"`heatcli models pull {model}` fetches its {known.size:,} bytes"
         )
-    if isinstance(model, str) and not os.path.exists(model) and is_name(model):  # noqa: PTH110 - see above
-        return cached(find(model)) or Path(model)
-    return Path(model)
+    known = by_name(model)
+    return Path(model) if known is None else cached(known) or Path(model)
+
+
+def by_name(model: str | Path) -> Known | None:
+    """Return the known model that ``model`` names, None for a path and where there is a file of that name."""
+    if not isinstance(model, str) or os.path.exists(model) or not is_name(model):  # noqa: PTH110 - pathlib raises for some names
+        return None
+    return find(model)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 
 from heatcli.known import registry
 from heatcli.known.cache import path_of
@@ -29,18 +31,46 @@ def test_list_as_json(heatcli, monkeypatch, tmp_path):
 
 def test_path_and_pull(heatcli, monkeypatch, tmp_path):
     monkeypatch.setenv("HEATCLI_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HEATCLI_ZOO_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("HEATCLI_ZOO_URL", "https://127.0.0.1:9")
     missing = heatcli("models", "path", "mnist")
     assert (missing.code, missing.out) == (1, "")
     assert "heatcli models pull mnist" in missing.err
     assert heatcli("models", "pull", "mnist", "--offline").code == 1
     failed = heatcli("models", "pull", "mnist")
     assert failed.code == 1
-    assert failed.err.count("http://127.0.0.1:9/") == 2
+    assert failed.err.count("https://127.0.0.1:9/") == 2
     known = registry.find("mnist")
     path_of(known).parent.mkdir(parents=True, exist_ok=True)
-    path_of(known).write_bytes(bytes(known.size))
+    path_of(known).write_bytes(content := bytes(known.size))
+    changed = heatcli("models", "path", "mnist")
+    assert (changed.code, changed.out) == (1, "")
+    assert "is not the file of mnist-12 any more" in changed.err
+    genuine = replace(known, sha256=hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(registry, "find", lambda name: genuine)
     assert heatcli("models", "path", "mnist").out.strip() == str(path_of(known))
+
+
+def test_a_file_in_the_cache_that_was_changed_is_not_used(heatcli, place, monkeypatch, tmp_path):
+    monkeypatch.setenv("HEATCLI_HOME", str(tmp_path / "home"))
+    known = registry.find("mnist")
+    path_of(known).parent.mkdir(parents=True)
+    content = (place / "net.onnx").read_bytes()
+    path_of(known).write_bytes(content + bytes(known.size - len(content)))
+    done = heatcli("inspect", "mnist")
+    assert (done.code, done.out) == (3, "")
+    assert "is not the file of mnist-12 any more (its sha256 is another)\n`heatcli models pull mnist-12`" in done.err
+
+
+def test_other_servers_than_https_are_refused(heatcli, monkeypatch, tmp_path):
+    monkeypatch.setenv("HEATCLI_HOME", str(tmp_path / "home"))
+    for address in ("http://127.0.0.1:9/zoo", "file:///tmp"):
+        monkeypatch.setenv("HEATCLI_ZOO_URL", address)
+        done = heatcli("models", "pull", "mnist")
+        assert (done.code, done.out) == (2, "")
+        assert done.err == (
+            f"heatcli: HEATCLI_ZOO_URL={address}: models are fetched over https only; "
+            "give an address such as https://host/folder\n"
+        )
 
 
 def test_unknown_and_missing(heatcli, monkeypatch, tmp_path):
