@@ -20,10 +20,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from heatcli.visible import visible
+
 
 def shown(name: str) -> str:
-    """Return a name that a stranger chose for a message: in one line, and not longer than 80 characters."""
-    text = " ".join(name.split())
+    """Return a name that a stranger chose for a message: as text that can be seen, 80 characters at most."""
+    text = visible(name[:81])
     return text if len(text) <= 80 else text[:79] + "…"
 
 

@@ -69,14 +69,16 @@ BELOW = {
     "pictures": {"replacing"},
     "runtime": set(),
     "network.layers": {"errors"},
-    "errors": set(),
+    "errors": {"visible"},
     "limits": {"errors"},
     "opening": set(),
     "settings": set(),
+    "visible": set(),
     "heatcli": {"errors", "explainer", "explanation", "loading"},
 }
-FOR_ALL = {"errors", "heatcli", "limits", "network.layers", "opening", "settings"}
-"""What every room may import: errors, the version number, names of settings, limits, how files are opened, layers."""
+FOR_ALL = {"errors", "heatcli", "limits", "network.layers", "opening", "settings", "visible"}
+"""What every room may import: errors, the version number, names of settings, limits, how files are opened, layers, and
+how the text of strangers is shown."""
 
 KNOWN_TO = {
     "onnxruntime": ("heatcli.runtime",),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from heatcli.batch.versions import versions
+from heatcli.visible import escaped
 
 if TYPE_CHECKING:
     from heatcli.explanation import ClassScore, Explanation, ModelInfo
@@ -104,9 +105,8 @@ def line(entry: Record) -> str:
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    """Return ``value`` as JSON that can be written in UTF-8: bytes of file names that are no text become escapes."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
-    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
+    """Return ``value`` as JSON in UTF-8; bytes of file names that are no text, and what cannot be seen, are escapes."""
+    return escaped(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent))
 
 
 def _model(model: ModelInfo) -> Record:

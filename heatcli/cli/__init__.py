@@ -15,6 +15,7 @@ from heatcli.batch import remarks
 from heatcli.cli import interrupts
 from heatcli.cli.interrupts import INTERRUPTED, Interrupted
 from heatcli.errors import Fault, HeatcliError
+from heatcli.visible import visible
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,8 +57,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         return _fault(str(error), error.trace, debug=debug)
     except HeatcliError as error:
         if debug:
-            traceback.print_exc()
-        _say(str(error))
+            _write("".join(traceback.format_exception(error)), arguments)
+        _say(str(error), arguments)
         return error.exit_code
     except OSError as error:
         if error.filename is not None:
@@ -90,7 +91,7 @@ def _told(error: Exception) -> tuple[str, str]:
 def _fault(message: str, trace: str, *, debug: bool) -> int:
     """Say in a line what went wrong inside, the rest with ``debug``; return the exit code."""
     if debug:
-        sys.stderr.write(trace)
+        _write(trace)
     hint = "" if debug else "\nThis is a fault in heatcli; run the command again with --debug to see where."
     _say(f"{message}{hint}")
     return 1
@@ -116,7 +117,7 @@ def _run(arguments: Sequence[str]) -> int:
     except click_error as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "heatcli"
-        _say(f"{_in_our_words(error)}\nTry '{command} --help'.")
+        _say(f"{_in_our_words(error)}\nTry '{command} --help'.", arguments)
         return 2
     except Exception as error:
         if interrupts.heard():  # it came into an import perhaps, which then failed
@@ -135,12 +136,19 @@ def _in_our_words(error: Any) -> str:
     return f"{max(options, key=len)} {choice[1]}: unknown; known: {choice[2].replace(chr(39), '')}"
 
 
-def _say(message: str) -> None:
-    """Print an error on stderr, if stderr takes it."""
-    from heatcli.cli.text import clean
+def _say(message: str, arguments: Sequence[str] = ()) -> None:
+    """Print an error on stderr, see ``_write``."""
+    _write(f"heatcli: {message}\n", arguments)
 
+
+def _write(text: str, arguments: Sequence[str] = ()) -> None:
+    """Write lines on stderr, if stderr takes them, as text that can be seen; breaks in what was typed are no lines."""
+    for given in arguments:
+        if "\n" in given:
+            for part in (given, *re.split("[=,]", given)):
+                text = text.replace(part, visible(part)) if "\n" in part.strip() else text
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(f"heatcli: {clean(message, keep_lines=True)}\n")
+        sys.stderr.write(visible(text, keep_lines=True))
 
 
 def _forget(*streams: Any) -> None:

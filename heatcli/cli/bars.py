@@ -32,7 +32,7 @@ def progress(total: int, console: Console, *, what: str = "Explaining") -> Itera
         yield lambda _failed=0: None
         return
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None, table_column=Column(ratio=1)),
         MofNCompleteColumn(),
         _Failures(),
@@ -58,7 +58,7 @@ Show = Callable[[str, int, int], None]
 def stages(console: Console) -> Iterator[Show]:
     """Show one bar for one thing after the other while the block runs."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None, table_column=Column(ratio=1)),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
@@ -102,7 +102,7 @@ def downloading(name: str, size: int, console: Console) -> Iterator[Callable[[in
     if not console.is_terminal or console.quiet:
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(name, total=size)
         yield lambda here, total: bar.update(task, completed=here, total=total)

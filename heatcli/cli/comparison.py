@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,8 +15,9 @@ from rich.text import Text
 from heatcli.batch import records
 from heatcli.cli import telling
 from heatcli.cli.console import emit, stderr_console
-from heatcli.cli.text import clean, number, shorten, shorten_middle
+from heatcli.cli.text import number, shorten, shorten_middle
 from heatcli.errors import HeatcliError, PictureError
+from heatcli.visible import visible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +90,7 @@ def over(
         explainer,
         run.read(),
         asked.methods,
-        names=[clean(item.relative.name) for item in run.items],
+        names=[visible(item.relative.name) for item in run.items],
         target=asked.target,
         versus=asked.versus,
         settings=asked.given(),
@@ -125,7 +125,7 @@ class _Run:
         self.json, self.verbose, self.debug = json, verbose, debug
         self.console, self.errors = stderr_console(quiet=quiet), stderr_console()
         self.items = [item for item in found.items if not item.problem]
-        self.failed = [f"{item.name}: {item.problem}" for item in found.items if item.problem]
+        self.failed = [telling.in_a_line(item.problem, item.name) for item in found.items if item.problem]
         self.cells_failed = False
         self.pictures: dict[int, Text] = {}
         self.records: dict[tuple[int, str], records.Record] = {}
@@ -158,7 +158,7 @@ class _Run:
             self.console.print(self.pictures[place], no_wrap=True, crop=False)
         for warning, times in self.warnings.most_common(telling.LISTED):
             repeated = f" ({times:,} cells)" if times > 1 else ""
-            self.console.print(Text.assemble(("Warning: ", "yellow"), clean(warning), repeated), soft_wrap=True)
+            self.console.print(Text.assemble(("Warning: ", "yellow"), visible(warning), repeated), soft_wrap=True)
         if self.pictures:
             self._write(enlarged, region)
         if self.json:
@@ -190,7 +190,7 @@ class _Run:
             self.pictures[cell.place] = _in_a_line(item, explanation)
         if self.verbose:
             seconds = sum(explanation.seconds.values())
-            line = f"{clean(item.called)}, {cell.method}: {telling.account(explanation)}; {seconds:.2f} s"
+            line = f"{visible(item.called)}, {cell.method}: {telling.account(explanation)}; {seconds:.2f} s"
             self.console.print(Text(line), soft_wrap=True)
         if self.json:
             self.records[cell.place, cell.method] = records.record(
@@ -203,11 +203,11 @@ class _Run:
 
     def _fail(self, cell: Cell, item: Item, error: Exception) -> None:
         if self.debug:
-            traceback.print_exception(error)
+            telling.trace(error)
         message = str(error) or type(error).__name__
         if not isinstance(error, HeatcliError):
             message = f"unexpected {type(error).__name__}: {message}"
-        message = message if item.called in message else f"{item.called}: {message}"
+        message = telling.in_a_line(message, item.called)
         unread = cell.place not in self.pictures and isinstance(error, PictureError)
         self.cells_failed |= not unread
         self.failed.append(f"{message}; it has no row" if unread else f"{cell.method}: {message}")
@@ -258,9 +258,9 @@ class _Run:
         _save(sheet, path)
         if self.json or not sys.stdout.isatty():
             across, down = sheet.size
-            self.console.print(Text(f"Wrote {clean(str(path))} ({across}×{down} pixels)"), soft_wrap=True)
+            self.console.print(Text(f"Wrote {visible(str(path))} ({across}×{down} pixels)"), soft_wrap=True)
         if not self.json:
-            emit(clean(str(path)) if sys.stdout.isatty() else str(path), self.console)
+            emit(str(path), self.console)
 
 
 def _save(sheet: Sheet, target: Path | io.BytesIO) -> None:
@@ -271,10 +271,10 @@ def _save(sheet: Sheet, target: Path | io.BytesIO) -> None:
 
 def _in_a_line(item: Item, explanation: Explanation) -> Text:
     """Return a picture, its class, probability and score in one line."""
-    label = clean(explanation.label or "")
+    label = visible(explanation.label or "")
     name = f"class {explanation.target}" + (f" {label}" if label else "")
     words: Sequence[str] = (
-        f"{shorten_middle(clean(item.relative.name), NAME):{NAME}}",
+        f"{shorten_middle(visible(item.relative.name), NAME):{NAME}}",
         f"{shorten(name, LABEL):{LABEL}}",
         f"{telling.percent(explanation.probability):>7}",
         f"{number(explanation.score):>7}",

@@ -12,8 +12,8 @@ from heatcli.batch.records import json_text
 from heatcli.cli import options, telling, values
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.fetching import offer
-from heatcli.cli.text import clean
 from heatcli.errors import UsageError
+from heatcli.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,7 +95,7 @@ def compile_(
     )
     _show(written, Path(explainer.model.path).stat().st_size, console)
     if json:
-        emit(json_text(_record(written), indent=2))
+        emit(json_text(_record(written), indent=2), lines=True)
     else:
         emit(str(path))
     return 0
@@ -107,13 +107,13 @@ def _show(written: Written, model: int, console: Console) -> None:
         for place, (name, kind, shape) in enumerate(tensors):
             sides = "×".join(map(str, shape))
             kind = kind.removeprefix("tensor(").removesuffix(")")
-            console.print(Text(f"{title if place == 0 else '':8} {clean(name)}  {kind} {sides}"))
+            console.print(Text(f"{title if place == 0 else '':8} {visible(name)}  {kind} {sides}"))
     share = f"{written.size / model:.2f} × the model" if model else ""
     console.print(Text(f"{'size':8} {written.size / 1e6:.1f} MB, {share}"))
     if written.difference is not None:
         console.print(Text(f"{'checked':8} differs from the NumPy engine by {written.difference:.0e} of the maximum"))
     for note in written.notes:
-        console.print(Text(f"Note: {clean(note)}"))
+        console.print(Text(f"Note: {visible(note)}"))
 
 
 def _record(written: Written) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import sys
 
 from rich.console import Console
 
+from heatcli.visible import visible
+
 UNBROKEN = 10_000
 """The width of a console that breaks no lines."""
 
@@ -31,16 +33,19 @@ def draws_blocks(console: Console) -> bool:
     return console.encoding.lower().startswith("utf")
 
 
-def emit(text: str, console: Console | None = None) -> None:
-    """Print a line of data on stdout, above the progress bar of ``console`` where both are on one terminal.
+def emit(text: str, console: Console | None = None, *, lines: bool = False) -> None:
+    """Print data on stdout, above the progress bar of ``console`` where both are on one terminal.
 
-    What is piped is UTF-8 whatever the terminal knows, and names of files that are no text keep their bytes.
+    What is piped is UTF-8 whatever the terminal knows, and names of files keep their bytes, whatever these are; on a
+    terminal all of it is made visible. ``lines`` says that ``text`` is several lines.
     """
     if not sys.stdout.isatty():
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode("utf-8", errors="surrogateescape") + b"\n")
         sys.stdout.buffer.flush()
-    elif console is not None and console.is_terminal and not console.quiet:
+        return
+    text = visible(text, keep_lines=lines)
+    if console is not None and console.is_terminal and not console.quiet:
         console.print(text, soft_wrap=True)
     else:
         sys.stdout.write(text + "\n")

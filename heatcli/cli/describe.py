@@ -15,10 +15,11 @@ from rich.text import Text
 from heatcli.batch.records import json_text
 from heatcli.cli import options, telling, values
 from heatcli.cli.console import emit, stderr_console
-from heatcli.cli.text import clean, count, shorten
+from heatcli.cli.text import count, shorten
 from heatcli.errors import HeatcliError, UsageError
 from heatcli.opening import read_json
 from heatcli.replacing import replacing
+from heatcli.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,13 +137,14 @@ def describe(
         _conclude(found, explainer, settled, len(check), console)
     written = None if found and settled is None else sidecar(explainer, settled)
     if written is not None and output == "-":
-        emit(_text(written).rstrip("\n"))
+        emit(_text(written).rstrip("\n"), lines=True)
     elif written is not None:
         with replacing(path) as stream:
             stream.write(_text(written).encode("utf-8"))
     if json:
         beside = None if written is None else str(path)
-        emit(json_text({"path": beside, "content": written, "trials": [_record(trial) for trial in found]}, indent=2))
+        told = {"path": beside, "content": written, "trials": [_record(trial) for trial in found]}
+        emit(json_text(told, indent=2), lines=True)
     elif written is not None and output != "-":
         emit(str(path))
     if written is None:
@@ -266,7 +268,7 @@ def _line(trial: Trial, explainer: Explainer) -> str:
     label = "scores are not finite" if top is None else explainer.labels[top] if explainer.labels else f"class {top}"
     return (
         f" {trial.preset:9} {trial.channels:8} {trial.fit:7} {max(trial.ranks):>6} "
-        f"{_percent(min(trial.probabilities)):>8}  {shorten(clean(label), WIDEST_LABEL)}"
+        f"{_percent(min(trial.probabilities)):>8}  {shorten(visible(label), WIDEST_LABEL)}"
     )
 
 
@@ -306,6 +308,6 @@ def _say(console: Console, text: str, *, indent: int = 0) -> None:
     """Print a sentence within the width of the terminal."""
     lead = " " * indent
     lines = textwrap.fill(
-        clean(text), console.width, initial_indent=lead, subsequent_indent=lead + "  ", break_on_hyphens=False
+        visible(text), console.width, initial_indent=lead, subsequent_indent=lead + "  ", break_on_hyphens=False
     )
     console.print(Text(lines))

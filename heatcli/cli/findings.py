@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from heatcli.cli.text import clean, count, shorten_middle
+from heatcli.cli.text import count, shorten_middle
+from heatcli.visible import visible
 
 if TYPE_CHECKING:
     from heatcli.evaluation.perturbation import Perturbation
@@ -79,7 +80,7 @@ def _conservation(found: Evaluation) -> Iterator[Section]:
     words = "Conservative: |ΣR − f|/f below 0.001 on every picture, by the pixels alone."
     closing = [entry for entry in found.conservation if entry.closes and not entry.conservative]
     if closing:
-        names, verb = ", ".join(clean(entry.method) for entry in closing), "closes" if len(closing) == 1 else "close"
+        names, verb = ", ".join(visible(entry.method) for entry in closing), "closes" if len(closing) == 1 else "close"
         worst = _small(max(entry.missing or 0.0 for entry in closing))
         words += f" With what biases drew, {names} {verb} to {worst}; --biases ignore leaves all to the pixels."
     yield title, table, words
@@ -131,9 +132,9 @@ def _sanity(found: Evaluation) -> Iterator[Section]:
     for begin in range(0, len(found.sanity), ABREAST):
         entries = found.sanity[begin : begin + ABREAST]
         title = f"Sanity, {count(entries[0].pictures, 'picture')}: weights in disorder from the scores down"
-        table = _table("layers, down to", *(_folded(clean(entry.method)) for entry in entries))
+        table = _table("layers, down to", *(_folded(visible(entry.method)) for entry in entries))
         for place, stage in enumerate(entries[0].stages):
-            name = f"{stage.layers:>3} {shorten_middle(clean(stage.name), STAGE)}"
+            name = f"{stage.layers:>3} {shorten_middle(visible(stage.name), STAGE)}"
             _row(table, name, *(_pair(entry, place) for entry in entries))
         yield title, table, _of_sanity(found) if begin + ABREAST >= len(found.sanity) else ""
 
@@ -172,7 +173,7 @@ def _table(first: str, *others: str, gap: int = 2) -> Table:
 
 
 def _row(table: Table, name: str, *cells: str) -> None:
-    table.add_row(Text(shorten_middle(clean(name), NAME)), *map(Text, cells))
+    table.add_row(Text(shorten_middle(visible(name), NAME)), *map(Text, cells))
 
 
 def _yes(answer: bool) -> str:

@@ -18,10 +18,11 @@ from heatcli.batch.records import json_text, plain
 from heatcli.cli import options, telling, values
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.fetching import offer
-from heatcli.cli.text import clean, count, shorten, shorten_middle
+from heatcli.cli.text import count, shorten, shorten_middle
 from heatcli.errors import UsageError
 from heatcli.places import sources
 from heatcli.places.items import STDIN
+from heatcli.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -162,9 +163,9 @@ def fit(
     finally:  # where too few pictures are left, these say why
         _list(failed)
     if json:
-        emit(json_text(_record(job), indent=2))
+        emit(json_text(_record(job), indent=2), lines=True)
     else:
-        emit(clean(str(job.output)))
+        emit(str(job.output))
     return 1 if failed else 0
 
 
@@ -217,7 +218,7 @@ def _tell(event: Event, job: Job, console: Console, show: Show, *, verbose: bool
     from heatcli.fitting.fitter import Collecting, Training
 
     place = f"{len(job.reports) + 1}/{job.layers}"
-    name = shorten_middle(clean(event.detection.layer.name), 20)
+    name = shorten_middle(visible(event.detection.layer.name), 20)
     if isinstance(event, Collecting):
         show(f"{place} {name}: collecting", event.done, event.pictures)
     elif isinstance(event, Training):
@@ -244,13 +245,13 @@ def _head(job: Job, console: Console) -> None:
 def _row(name: str, found: Report | None) -> Text:
     """Return what became of a layer in a line."""
     if found is None:
-        return Text(f"{shorten_middle(clean(name), WIDTHS[0]):{WIDTHS[0]}} too little relevance arrives: it keeps z+")
+        return Text(f"{shorten_middle(visible(name), WIDTHS[0]):{WIDTHS[0]}} too little relevance arrives: it keeps z+")
     grouped = found.groups != found.neurons
     neurons = f"{found.groups}×{found.neurons // found.groups}" if grouped else f"{found.neurons:,}"
     first, *others = found.uppers
     uppers = f"{first} +{len(others)}" if others else first
     if others and len(uppers) > WIDTHS[4]:
-        uppers = f"{shorten_middle(clean(first), WIDTHS[4] - 3 - len(str(len(others))))} +{len(others)}"
+        uppers = f"{shorten_middle(visible(first), WIDTHS[4] - 3 - len(str(len(others))))} +{len(others)}"
     cells = (name, found.operation, neurons, f"{found.places:,}", uppers, _thousands(found.samples))
     return Text(_line((*cells, _share(found.error), f"{found.ratio:.2f}")))
 
@@ -259,7 +260,7 @@ def _line(cells: Sequence[str]) -> str:
     """Return cells in their columns: words to the left, numbers to the right."""
     parts = []
     for place, (cell, width) in enumerate(zip(cells, WIDTHS, strict=True)):
-        text = shorten_middle(clean(cell), width) if place in (0, 4) else shorten(clean(cell), width)
+        text = shorten_middle(visible(cell), width) if place in (0, 4) else shorten(visible(cell), width)
         parts.append(text.ljust(width) if place in (0, 1, 4) else text.rjust(width))
     return " ".join(parts)
 
@@ -278,7 +279,7 @@ def _list(failed: dict[str, str]) -> None:
     if failed:
         console.print(Text(f"{count(len(failed), 'picture')} left out:", style="red"))
     for name, message in list(failed.items())[:LISTED]:
-        console.print(Text(f"  {clean(message if name in message else f'{name}: {message}')}"), soft_wrap=True)
+        console.print(Text(f"  {telling.in_a_line(message, name)}"), soft_wrap=True)
     if len(failed) > LISTED:
         console.print(f"  … and {len(failed) - LISTED:,} more.")
 

@@ -14,8 +14,9 @@ from heatcli.batch.records import json_text, plain
 from heatcli.cli import options, unsupported, values
 from heatcli.cli.console import emit, stdout_console
 from heatcli.cli.fetching import offer
-from heatcli.cli.text import clean, count, shorten, shorten_middle
+from heatcli.cli.text import count, shorten, shorten_middle
 from heatcli.errors import ModelError, UnsupportedModel
+from heatcli.visible import visible
 
 if TYPE_CHECKING:
     from heatcli.explainer import Explainer
@@ -75,7 +76,7 @@ def inspect(
     except ModelError as error:
         if not json:
             raise
-        emit(json_text(unsupported.described(model, error), indent=2))
+        emit(json_text(unsupported.described(model, error), indent=2), lines=True)
         if isinstance(error, UnsupportedModel):
             raise UnsupportedModel(unsupported.summary(error), error.nodes, error.hint) from error
         raise
@@ -84,7 +85,7 @@ def inspect(
     )
     description = describe(explainer, rules)
     if json:
-        emit(json_text(description, indent=2))
+        emit(json_text(description, indent=2), lines=True)
     else:
         _print(description, stdout_console(), _preprocessing(explainer), quiet=quiet, verbose=verbose)
     return 0
@@ -177,8 +178,8 @@ def _print(description: dict[str, Any], console: Console, words: str, *, quiet: 
 
     A list of layers that is longer than the terminal is high is summed up by family, unless ``verbose``.
     """
-    header = [(name, clean(text)) for name, text in _header(description, words, verbose=verbose)]
-    header += [("assumed", clean(note)) for note in description["notes"]]
+    header = [(name, visible(text)) for name, text in _header(description, words, verbose=verbose)]
+    header += [("assumed", visible(note)) for note in description["notes"]]
     rows = [_row(layer) for layer in description["layers"]]
     totals = description["totals"]
     summary = f"{totals['layers']:,} layers, {totals['linear']:,} of them linear; {totals['parameters']:,} parameters"
@@ -219,7 +220,7 @@ def _overview(layers: list[dict[str, Any]]) -> Table:
     for layer in layers:
         groups.setdefault((layer["family"], layer["rule"] or ""), []).append(layer)
     for (family, rule), members in groups.items():
-        counted = Counter(clean(layer["operation"]) for layer in members).most_common()
+        counted = Counter(visible(layer["operation"]) for layer in members).most_common()
         operations = ", ".join(f"{name} {times}" if times > 1 else name for name, times in counted)
         parameters = sum(layer["parameters"] for layer in members)
         cells = (family, rule, f"{len(members):,}", operations, _rounded(f"{parameters:,}" if parameters else ""))
@@ -270,8 +271,8 @@ def _header(description: dict[str, Any], words: str, *, verbose: bool) -> list[t
 
 def _row(layer: dict[str, Any]) -> tuple[str, ...]:
     return (
-        clean(layer["name"]),
-        clean(layer["operation"]),
+        visible(layer["name"]),
+        visible(layer["operation"]),
         layer["family"],
         layer["rule"] or "",
         _shape(layer["output"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,10 @@ from heatcli.batch.records import json_text, plain
 from heatcli.batch.versions import versions
 from heatcli.cli import findings, telling
 from heatcli.cli.console import UNBROKEN, emit, stderr_console, stdout_console
-from heatcli.cli.text import clean, count, number
+from heatcli.cli.text import count, number
 from heatcli.errors import HeatcliError, UsageError
 from heatcli.places.reading import Pictures
+from heatcli.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,17 +83,17 @@ def over(
         watch=lambda what, total: _bar(what, total, console),
         **protocol.settings(),
     )
-    failed = [f"{item.name}: {item.problem}" for item in found.items if item.problem]
+    failed = [telling.in_a_line(item.problem, item.name) for item in found.items if item.problem]
     failed += [_failure(entry.name, entry.error, debug=debug) for entry in measured.failures]
     if verbose:
         _each(measured, console)
     _say_of_objects(measured, console)
     drawn = [] if folder is None or not measured.pictures else _draw(measured, folder, protocol.output)
     for path in drawn:
-        console.print(Text(f"Wrote {clean(str(path))}"), soft_wrap=True)
+        console.print(Text(f"Wrote {visible(str(path))}"), soft_wrap=True)
     if json:
         settings = {"target": asked.target, **protocol.settings()}
-        emit(json_text(_record(measured, explainer, settings, drawn, found), indent=2))
+        emit(json_text(_record(measured, explainer, settings, drawn, found), indent=2), lines=True)
     elif measured.pictures:
         out = stdout_console()
         if not out.is_terminal:
@@ -137,11 +137,11 @@ def _objects(protocol: Protocol, pictures: Sequence[str], console: Console) -> M
     if found.missing:
         known = "boxes" if boxes is not None else "masks"
         console.print(
-            Text(clean(f"Localisation leaves out {_some(found.missing, 'picture')} without {known}.")), soft_wrap=True
+            Text(visible(f"Localisation leaves out {_some(found.missing, 'picture')} without {known}.")), soft_wrap=True
         )
     if found.unused:
         console.print(
-            Text(clean(f"Not among the inputs, but in {said}: {_some(found.unused, 'file')}.")), soft_wrap=True
+            Text(visible(f"Not among the inputs, but in {said}: {_some(found.unused, 'file')}.")), soft_wrap=True
         )
     return found.by_picture
 
@@ -162,17 +162,17 @@ def _say_of_objects(measured: Evaluation, console: Console) -> None:
         text = (
             f"The network sees nothing of the objects in {_some(measured.unseen, 'picture')}; --fit squash shows all."
         )
-        console.print(Text(clean(text)), soft_wrap=True)
+        console.print(Text(visible(text)), soft_wrap=True)
 
 
 def _failure(name: str, error: Exception, *, debug: bool) -> str:
     """Return in a line why a picture was left out."""
     if debug:
-        traceback.print_exception(error)
+        telling.trace(error)
     message = str(error) or type(error).__name__
     if not isinstance(error, HeatcliError):
         message = f"unexpected {type(error).__name__}: {message}"
-    return message if name in message else f"{name}: {message}"
+    return telling.in_a_line(message, name)
 
 
 def _bar(what: str, total: int, console: Console) -> AbstractContextManager[Callable[[], None]]:
@@ -187,8 +187,8 @@ def _bar(what: str, total: int, console: Console) -> AbstractContextManager[Call
 def _each(measured: Evaluation, console: Console) -> None:
     """Print a line for every picture: its class, and what every map of it adds up to and was worth."""
     for entry in measured.pictures:
-        label = f" {clean(entry.label)}" if entry.label else ""
-        line = f"{clean(entry.name)}: class {entry.target}{label}, {telling.percent(entry.probability)}"
+        label = f" {visible(entry.label)}" if entry.label else ""
+        line = f"{visible(entry.name)}: class {entry.target}{label}, {telling.percent(entry.probability)}"
         line += f", f(x) {number(entry.score)}"
         for method, map in entry.measured.items():
             line += f"; {method} ΣR {number(map.pixels)}"

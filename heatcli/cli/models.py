@@ -49,7 +49,7 @@ def list_(
 
     chosen = [known for known in registry.models() if all_ or known.aliases]
     if json:
-        emit(json_text([_record(known) for known in chosen], indent=2))
+        emit(json_text([_record(known) for known in chosen], indent=2), lines=True)
         return 0
     rows = [("name", "size", "classes", "preprocessing", "cached")]
     for known in chosen:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from heatcli.batch.batch import Batch
 from heatcli.batch.estimating import Estimate
-from heatcli.cli.text import clean, count, duration, shorten, size
+from heatcli.cli.text import count, duration, shorten, size
 from heatcli.places import storage
+from heatcli.visible import visible
 
 
 def rows(estimate: Estimate, batch: Batch, kind: str) -> list[tuple[str, str]]:
@@ -14,7 +15,7 @@ def rows(estimate: Estimate, batch: Batch, kind: str) -> list[tuple[str, str]]:
     before = f", {estimate.finished:,} of them finished before" if estimate.finished else ""
     found = [
         ("inputs", f"{estimate.inputs:,}{before}"),
-        ("network", f"{clean(job.loading.model)}, {job.settings.get('method', 'deep-taylor')}"),
+        ("network", f"{visible(job.loading.model)}, {job.settings.get('method', 'deep-taylor')}"),
         ("workers", f"{estimate.workers} {kind}"),
     ]
     if not estimate.remaining:
@@ -30,7 +31,7 @@ def rows(estimate: Estimate, batch: Batch, kind: str) -> list[tuple[str, str]]:
     each = (estimate.bytes or 0.0) * 1.0
     room = f"about {size(estimate.total_bytes)}, {size(each)} a picture with its record"
     if estimate.free is not None and job.plan.folder is not None:
-        folder = shorten(clean(storage.shown(job.plan.folder)), 30)
+        folder = shorten(visible(storage.shown(job.plan.folder)), 30)
         enough = "" if estimate.free > estimate.total_bytes else ": NOT ENOUGH"
         room += f"; {size(estimate.free)} free in {'the current folder' if folder == '.' else folder}{enough}"
     return [*found, ("room", room)]

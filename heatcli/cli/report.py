@@ -11,9 +11,10 @@ import typer
 
 from heatcli.cli import options, values
 from heatcli.cli.console import emit, stderr_console
-from heatcli.cli.text import clean, count
+from heatcli.cli.text import count
 from heatcli.errors import UsageError
 from heatcli.places.outputs import RECORDS, check_writable
+from heatcli.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,11 +158,11 @@ def _tell(written: Written, console: Console, *, verbose: bool) -> None:
     """Print what there is to know of the page."""
     made = count(written.records - written.failed, "heatmap")
     failed = f" and {count(written.failed, 'failure')}" if written.failed else ""
-    console.print(f"{made}{failed} in a page of {_size(written.page)}: {clean(str(written.page))}", soft_wrap=True)
+    console.print(f"{made}{failed} in a page of {_size(written.page)}: {visible(str(written.page))}", soft_wrap=True)
     if written.held < written.records:
         console.print(
             f"The page holds the first {written.held:,} of {written.records:,} records (--most); "
-            f"{clean(written.tables[0].name)} has all."
+            f"{visible(written.tables[0].name)} has all."
         )
     if written.missing:
         were = "was" if written.missing == 1 else "were"
@@ -169,7 +170,7 @@ def _tell(written: Written, console: Console, *, verbose: bool) -> None:
             f"{count(written.missing, 'picture')} {were} not found or not readable; the page says so in their place."
         )
         for example in written.examples if verbose else ():
-            console.print(f"  {clean(example)}", soft_wrap=True)
+            console.print(f"  {visible(example)}", soft_wrap=True)
     if written.left_out:
         console.print(f"Left out: {count(written.left_out, 'line')} of the records that this version cannot read.")
 

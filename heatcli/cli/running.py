@@ -23,12 +23,13 @@ from heatcli.batch.watching import Arrivals
 from heatcli.batch.work import Made
 from heatcli.cli import planned, report, telling
 from heatcli.cli.console import emit, stderr_console
-from heatcli.cli.text import clean, count, duration
+from heatcli.cli.text import count, duration
 from heatcli.errors import ClusterError, Fault, HeatcliError, OutputError
 from heatcli.places import storage
 from heatcli.places.items import Item
 from heatcli.places.outputs import RECORDS
 from heatcli.places.sources import Sources
+from heatcli.visible import visible
 
 MOST = 1000
 """So many different warnings are counted; many hold a number of their own."""
@@ -87,7 +88,7 @@ class Run:
         with self._bar(estimating.steps(batch, items), "Measuring") as moved:
             estimate = estimating.estimate(batch, items, inputs=len(found.items), advance=lambda: moved(0))
         if self.json:
-            emit(records.json_text(estimate.record(), indent=2))
+            emit(records.json_text(estimate.record(), indent=2), lines=True)
         else:
             for heading, text in planned.rows(estimate, batch, batch.workers.name):
                 emit(f"{heading:<9}{text}")
@@ -162,14 +163,14 @@ class Run:
         """Print the summary of a batch."""
         for warning, times in self.warnings.most_common(telling.LISTED):
             repeated = f" ({times:,} heatmaps)" if times > 1 else ""
-            self.console.print(Text.assemble(("Warning: ", "yellow"), clean(warning), repeated))
+            self.console.print(Text.assemble(("Warning: ", "yellow"), visible(warning), repeated))
         if len(self.warnings) > telling.LISTED:
             self.console.print(
                 f"… and {len(self.warnings) - telling.LISTED:,} warnings more; the records hold them all."
             )
         if done := self.batch.done:
             folder = self.batch.job.plan.folder
-            where = "the current folder" if folder is None or folder == "." else clean(storage.shown(folder))
+            where = "the current folder" if folder is None or folder == "." else visible(storage.shown(folder))
             rate = f" ({done / seconds:.2g} a second)" if seconds else ""
             self.console.print(
                 f"{count(done, 'input')} of {total:,} explained in {duration(seconds)}{rate}; heatmaps are in {where}."
@@ -229,7 +230,7 @@ class Run:
                     if len(self.warnings) < MOST or warning in self.warnings
                 )
                 if self.verbose:
-                    self.console.print(Text(clean(f"{item.called}: {telling.summary(entry)}")), soft_wrap=True)
+                    self.console.print(Text(visible(f"{item.called}: {telling.summary(entry)}")), soft_wrap=True)
             if self.show:
                 self._preview(entry)
             self._hand_over(entry)
@@ -247,15 +248,14 @@ class Run:
         elif self.json:
             emit(records.line(entry.record), self.console)
         else:
-            path = str(entry.output)
-            emit(clean(path) if sys.stdout.isatty() else path, self.console)
+            emit(str(entry.output), self.console)
 
     def _fail(self, item: Item, error: Exception) -> None:
         if self.debug and isinstance(error, Fault):
-            self.errors.print(Text(error.trace), soft_wrap=True)
+            self.errors.print(Text(visible(error.trace, keep_lines=True)), soft_wrap=True)
         message = str(error) or type(error).__name__
         if len(self.failures) < telling.LISTED:
-            self.failures.append(message if item.called in message else f"{item.called}: {message}")
+            self.failures.append(telling.in_a_line(message, item.called))
         if self.json:
             emit(records.line(self.batch.failure(item, error)), self.console)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from heatcli.cli.console import draws_blocks
-from heatcli.cli.text import ROUNDING, bar, clean, count, number, shorten, shorten_middle
+from heatcli.cli.text import ROUNDING, bar, count, number, shorten, shorten_middle
+from heatcli.visible import visible
 
 if TYPE_CHECKING:
     from heatcli.batch.work import Made
@@ -41,7 +44,7 @@ def show(
     """
     explained = [entry.explanation for entry in made if entry.explanation is not None]
     first = explained[0]
-    console.print(Text(clean(name), style="bold"), soft_wrap=True)
+    console.print(Text(visible(name), style="bold"), soft_wrap=True)
     console.print()
     for line in classes(first.top, {explanation.target for explanation in explained}, console):
         console.print(line, no_wrap=True, overflow="ellipsis", crop=False)
@@ -51,12 +54,12 @@ def show(
         if explanation.ledger.start != 0 or not explanation.warnings:  # else a warning says the same
             console.print(account(explanation))
         for warning in explanation.warnings:
-            console.print(Text.assemble(("Warning: ", "yellow"), clean(warning)))
+            console.print(Text.assemble(("Warning: ", "yellow"), visible(warning)))
         if verbose:
             layers(explanation.ledger, console)
         for path in (entry.output if wrote else None, *entry.also):
             if path is not None:
-                console.print(Text(f"Wrote {clean(path)}"), soft_wrap=True)
+                console.print(Text(f"Wrote {visible(path)}"), soft_wrap=True)
     if notes:
         console.print()
         assumed(notes, console)
@@ -67,7 +70,7 @@ def show(
 
 def classes(top: Sequence[ClassScore], explained: set[int], console: Console) -> list[Text]:
     """Return a line a class: index, label, a bar of its probability, the probability and the score f(x)."""
-    rows = [(str(entry.index), clean(entry.label or ""), entry) for entry in top]
+    rows = [(str(entry.index), visible(entry.label or ""), entry) for entry in top]
     index_width = max(len("class"), *(len(index) for index, _, _ in rows))
     widest = max(len(label) for _, label, _ in rows)
     label_width = min(widest, max(0, min(console.width, WIDEST) - index_width - BAR - 25))
@@ -90,7 +93,7 @@ def choice(explanation: Explanation) -> Text:
     best = explanation.top[0].index
     name = f"class {explanation.target}"
     if explanation.label:
-        name = f"{clean(explanation.label)} ({name})"
+        name = f"{visible(explanation.label)} ({name})"
     if explanation.target == best:
         why = ", the class with the highest score; --target explains another"
     else:
@@ -98,7 +101,7 @@ def choice(explanation: Explanation) -> Text:
         why = f", number {place} by score" if place else f", probability {percent(explanation.probability)}"
     rival = explanation.versus
     if rival is not None:
-        other = f"{clean(rival.label)} (class {rival.index})" if rival.label else f"class {rival.index}"
+        other = f"{visible(rival.label)} (class {rival.index})" if rival.label else f"class {rival.index}"
         return Text.assemble("Explained: ", (name, "bold"), why.split(";")[0], ", against ", (other, "bold"))
     return Text.assemble("Explained: ", (name, "bold"), why)
 
@@ -152,7 +155,7 @@ def layers(ledger: Ledger, console: Console) -> None:
     console.print(f"  {'layer':32} {'rule':13} {'incoming':>9} {'biases':>9} {'lost':>9}", style="dim")
     for row in ledger.layers:
         amounts = " ".join(f"{number(value):>9}" for value in (row.incoming, row.biases, row.lost))
-        name = shorten_middle(clean(row.name), 32)
+        name = shorten_middle(visible(row.name), 32)
         console.print(f"  {name:32} {shorten(row.rule, 13):13} {amounts}", no_wrap=True, crop=False)
 
 
@@ -163,7 +166,7 @@ def assumed(notes: Sequence[str], console: Console) -> None:
     console.print("Assumed:")
     for note in notes:
         lines = textwrap.fill(
-            clean(note), console.width, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False
+            visible(note), console.width, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False
         )
         console.print(Text(lines))
 
@@ -196,9 +199,23 @@ def failures(messages: Sequence[str], console: Console, *, what: str = "input", 
         console.print(Text(f"{count(total, what)} failed:", style="red"))
     for message in messages[:LISTED]:
         lead = "  " if total > 1 else "heatcli: "
-        console.print(Text(lead + clean(message)), soft_wrap=True)
+        console.print(Text(lead + in_a_line(message)), soft_wrap=True)
     if total > LISTED:
         console.print(f"  … and {total - LISTED:,} more.")
+
+
+def in_a_line(message: str, name: str = "") -> str:
+    """Return a message in one line, as text that can be seen; it is about the input ``name``, and begins with it."""
+    if name and name not in message:
+        message = f"{name}: {message}"
+    if name:
+        message = message.replace(name, visible(name))
+    return visible(message.replace("\n", " "))
+
+
+def trace(error: BaseException) -> None:
+    """Print the traceback of ``error`` on stderr."""
+    sys.stderr.write(visible("".join(traceback.format_exception(error)), keep_lines=True))
 
 
 def for_tensors(notes: Sequence[str]) -> list[str]:

@@ -1,42 +1,12 @@
-"""Text for eyes: what strangers wrote made harmless, numbers and bars made short."""
+"""Text for eyes: names, numbers, times and bars made short."""
 
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 
-ESCAPES = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI … final byte
-    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # OSC, DCS, SOS, PM, APC … until BEL or ST
-    r"|\x1b[ -/]*[0-~]?"  # any other escape
-    r"|\x9b[0-?]*[ -/]*[@-~]",  # CSI in one character
-    re.DOTALL,
-)
-FORMATTING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Signs that turn the direction of writing, and so could make a name look like another."""
-LONGEST = 4096
-"""Characters that a path can have; names of tensors in files can have millions."""
 ROUNDING = 1e-6
 """Below this share of the whole, a part of an account in float32 may be rounding alone."""
 EIGHTHS = " ▏▎▍▌▋▊▉█"
-
-
-def clean(text: str, *, keep_lines: bool = False) -> str:
-    """Return ``text`` without terminal escapes and control characters; line breaks and tabs become spaces.
-
-    ``keep_lines`` leaves line breaks in, for messages that heatcli itself wrote in lines. A line that is longer than
-    any path loses its middle.
-    """
-    kept = []
-    for sign in ESCAPES.sub("", text):
-        if sign == "\n" and keep_lines:
-            kept.append(sign)
-        elif sign in "\n\r\t":
-            kept.append(" ")
-        elif unicodedata.category(sign) not in ("Cc", "Cs") and sign not in FORMATTING:
-            kept.append(sign)
-    return "\n".join(shorten_middle(line, LONGEST) for line in "".join(kept).split("\n"))
 
 
 def shorten(text: str, width: int) -> str:

@@ -9,6 +9,8 @@ from functools import cache
 import PIL.ImageDraw
 from PIL import ImageFont
 
+from heatcli.visible import visible
+
 UNKNOWN = "\ufffd"
 """What stands for a sign that the font does not have: it has not this one either, and draws its empty box."""
 
@@ -44,11 +46,10 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 def legible(text: str) -> str:
     """Return ``text`` in one line of signs that can be drawn.
 
-    Control characters and signs that steer the writing are left out, line breaks and tabs become spaces, accents fall
-    where the font has none, and any other sign that it does not have becomes ``UNKNOWN``.
+    What cannot be seen is spelled out, signs that only join others fall, accents too where the font has none, and any
+    other sign that it does not have becomes ``UNKNOWN``.
     """
-    one_line = " ".join(unicodedata.normalize("NFC", text[:LONGEST]).split())
-    return "".join(_written(sign) for sign in one_line)
+    return "".join(map(_written, visible(unicodedata.normalize("NFC", text[:LONGEST]).strip())))
 
 
 def width(text: str, size: int) -> int:
@@ -135,11 +136,8 @@ def _drawn(sign: str) -> tuple[tuple[int, int], bytes]:
 
 @cache
 def _written(sign: str) -> str:
-    kind = unicodedata.category(sign)
-    if kind in ("Cc", "Cf"):
+    if unicodedata.category(sign) == "Cf":
         return ""
-    if kind == "Cs":  # half of a pair: a byte of a file name that is no text
-        return UNKNOWN
     if _known(sign):
         return sign
     plain = WRITTEN.get(sign) or "".join(

@@ -8,7 +8,7 @@ from typing import Any
 
 from heatcli.batch.records import Record
 from heatcli.reporting.fields import at
-from heatcli.reporting.visible import visible
+from heatcli.visible import visible
 
 Facts = tuple[Mapping[str, str], ...]
 """What one record says, name by name, for each of ``GROUPS``; the values are text to be shown."""

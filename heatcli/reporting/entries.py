@@ -14,7 +14,7 @@ from heatcli.reporting.common import Common, Facts
 from heatcli.reporting.fields import at, listed, number, text, whole
 from heatcli.reporting.places import Places, link
 from heatcli.reporting.rows import TOP, lost_share
-from heatcli.reporting.visible import visible
+from heatcli.visible import visible
 
 FIELDS = (
     *("name", "fragment", "index", "label", "score", "probability"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
 from typing import Any, BinaryIO
 
 from heatcli.reporting.thumbnails import Missing, Thumbnail
-from heatcli.reporting.visible import script_json
 
 CHUNK = 64
 """So many images stand in one element, which the browser parses when one of them is shown."""
@@ -19,6 +19,9 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 """Nothing is fetched but files of the page's own place, and no text can become a script or markup."""
+ESCAPED = str.maketrans(
+    {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029", "\x7f": "\\u007f"}
+)
 
 
 def write_page(stream: BinaryIO, data: dict[str, Any], images: Iterable[Thumbnail | Missing]) -> None:
@@ -71,3 +74,8 @@ def _sha256(text: str) -> str:
 
 def _utf8(text: str) -> bytes:
     return text.encode("utf-8")
+
+
+def script_json(value: Any) -> str:
+    """Return ``value`` as JSON that can stand in a script element: nothing in it ends the element."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(ESCAPED)

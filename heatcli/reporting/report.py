@@ -23,7 +23,7 @@ from heatcli.reporting.places import Places
 from heatcli.reporting.rows import row
 from heatcli.reporting.tables import csv_table, parquet_table, require_parquet
 from heatcli.reporting.thumbnails import Missing, Thumbnail, thumbnail
-from heatcli.reporting.visible import visible
+from heatcli.visible import visible
 
 Opener = Callable[[Record], Path | bytes | None]
 """Finds an image that a record names: a file, the bytes of one, or None where it is not there."""

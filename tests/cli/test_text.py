@@ -1,48 +1,12 @@
-"""Strangers' text made harmless; numbers and bars for eyes."""
+"""Names, numbers and bars for eyes."""
 
 from __future__ import annotations
-
-import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heatcli.cli.text import bar, clean, number, shorten, shorten_middle
-
-
-@pytest.mark.parametrize(
-    ("text", "harmless"),
-    [
-        ("plain ü 猫 ✓", "plain ü 猫 ✓"),
-        ("\x1b[31mred\x1b[0m", "red"),
-        ("\x1b]0;title\x07after", "after"),
-        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
-        ("\x9b2Jgone", "gone"),
-        ("\x1bcreset", "reset"),
-        ("a\nb\tc\rd\x00e\x7f", "a b c de"),
-        ("\u202egnp.exe", "gnp.exe"),
-    ],
-)
-def test_escapes_and_controls_are_taken_out(text: str, harmless: str) -> None:
-    assert clean(text) == harmless
-
-
-@given(st.text(st.characters(categories=["Cc", "L", "N", "P", "Cs"])))
-def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
-    assert not any(unicodedata.category(sign) in ("Cc", "Cs") for sign in clean(text))
-
-
-def test_what_is_longer_than_any_path_loses_its_middle() -> None:
-    assert clean("a" * 4096) == "a" * 4096
-    long = clean(f"left{'x' * 70_000}right\nshort", keep_lines=True)
-    assert len(long) == 4096 + len("\nshort")
-    assert long.startswith("left")
-    assert long.endswith("right\nshort")
-
-
-def test_lines_of_own_messages_are_kept() -> None:
-    assert clean("one\n\x1b[1mtwo", keep_lines=True) == "one\ntwo"
+from heatcli.cli.text import bar, number, shorten, shorten_middle
 
 
 @pytest.mark.parametrize(
