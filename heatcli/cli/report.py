@@ -70,6 +70,14 @@ def report(
             "--parquet", help="Also write the table as Parquet (needs pyarrow).", rich_help_panel=options.OUTPUT
         ),
     ] = False,
+    spreadsheet: Annotated[
+        bool,
+        typer.Option(
+            "--spreadsheet",
+            help="Put an apostrophe before texts of the CSV that a spreadsheet would compute, such as =1+1.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: Annotated[
@@ -90,7 +98,8 @@ def report(
     if not SMALLEST <= side <= LARGEST:
         raise UsageError(f"--thumbnails {side}: sides from {SMALLEST} to {LARGEST} pixels are possible")
     console = stderr_console(quiet=quiet)
-    written = write(records, page, console, verbose=verbose, thumbnails=side, most=held, parquet=parquet)
+    tables = {"parquet": parquet, "spreadsheet": spreadsheet}
+    written = write(records, page, console, verbose=verbose, thumbnails=side, most=held, **tables)
     if json:
         from heatcli.batch.records import json_text
 

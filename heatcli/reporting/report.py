@@ -66,6 +66,7 @@ def write_report(
     thumbnails: int = THUMBNAILS,
     most: int = MOST,
     parquet: bool = False,
+    spreadsheet: bool = False,
     open_input: Opener | None = None,
     open_output: Opener | None = None,
     bar: Bar = lambda total: nullcontext(lambda: None),  # noqa: ARG005 - nothing is shown
@@ -74,9 +75,9 @@ def write_report(
 
     The page holds the first ``most`` records, with pictures and heatmaps of at most ``thumbnails`` pixels. A page
     called report.html has summary.csv beside it, one of another name NAME.csv; with ``parquet`` also the same as
-    Parquet. ``open_input`` and ``open_output`` are asked first for a record's picture and heatmap; where
-    they give none, it is looked for among files and members of archives. They get the record's input, output and model,
-    from several threads. An image that is not found is shown as missing.
+    Parquet; for a ``spreadsheet`` no text of the CSV is a formula. ``open_input`` and ``open_output`` are asked first
+    for a record's picture and heatmap; where they give none, it is looked for among files and members of archives. They
+    get the record's input, output and model, from several threads. An image that is not found is shown as missing.
 
     Raises UsageError where there are no records of this schema or pyarrow is missing, Unwritable where a file cannot be
     written. Each file appears whole or not at all.
@@ -88,7 +89,7 @@ def write_report(
     gathered, left_out = Gathered(most), LeftOut()
     try:
         with ExitStack() as stack:
-            opened = [stack.enter_context(csv_table(tables[0]))]
+            opened = [stack.enter_context(csv_table(tables[0], spreadsheet=spreadsheet))]
             if parquet:
                 opened.append(stack.enter_context(parquet_table(tables[1])))
             for record in _records(records, left_out):

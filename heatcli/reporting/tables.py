@@ -15,6 +15,9 @@ from heatcli.reporting.rows import COLUMNS, Cell
 
 GROUP = 10_000
 """Rows of a row group: what Parquet holds in memory at a time."""
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a text begins with that a spreadsheet computes, or that hides such a beginning from others."""
+BLANKS = " \ufeff"
 MISSING = "Parquet is written by pyarrow, which is not installed: python -m pip install pyarrow"
 
 
@@ -26,16 +29,17 @@ class Table(Protocol):
 
 
 @contextmanager
-def csv_table(path: Path) -> Iterator[Table]:
+def csv_table(path: Path, *, spreadsheet: bool = False) -> Iterator[Table]:
     r"""Yield what writes rows to ``path``, which appears whole when the block ends.
 
     The first line names the columns. A missing value is an empty field, a number is written with all its digits, a
-    byte of a file name that is no UTF-8 as ``\udcff``.
+    byte of a file name that is no UTF-8 as ``\udcff``. For a ``spreadsheet``, which takes texts that begin with ``=``
+    and some other signs for formulas, these get an apostrophe before them.
     """
     with replacing(path) as stream:
         lines = io.TextIOWrapper(stream, "utf-8", errors="backslashreplace", newline="")
         try:
-            yield _Csv(lines)
+            yield _Csv(lines, spreadsheet=spreadsheet)
         finally:
             lines.detach()
 
@@ -61,12 +65,12 @@ def require_parquet() -> None:
 
 
 class _Csv:
-    def __init__(self, lines: io.TextIOWrapper) -> None:
-        self._writer = csv.writer(lines)
+    def __init__(self, lines: io.TextIOWrapper, *, spreadsheet: bool) -> None:
+        self._writer, self._spreadsheet = csv.writer(lines), spreadsheet
         self._writer.writerow(column.name for column in COLUMNS)
 
     def add(self, cells: list[Cell]) -> None:
-        self._writer.writerow(cells)
+        self._writer.writerow(map(_no_formula, cells) if self._spreadsheet else cells)
 
 
 class _Parquet:
@@ -98,6 +102,10 @@ class _Parquet:
             ]
             self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
             self._rows.clear()
+
+
+def _no_formula(cell: Cell) -> Cell:
+    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(BLANKS).startswith(FORMULAS) else cell
 
 
 def _utf8(text: str) -> str:

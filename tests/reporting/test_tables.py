@@ -37,6 +37,34 @@ def test_names_come_back_as_they_were(tmp_path: Path):
     assert all(float(line["error_share"]) == 1e-8 and line["error_type"] == "" for line in read)
 
 
+def test_for_a_spreadsheet_no_text_is_a_formula(tmp_path: Path):
+    names = [
+        "=1+1.png",
+        "@a",
+        "-1.png",
+        "+1",
+        " =1",
+        "\t=1",
+        "\r\n=1",
+        "＝1",
+        "\ufeff=1",
+        "photos/=1.png",
+        "'=1",
+        "a-b",
+        "",
+    ]
+    with csv_table(tmp_path / "summary.csv", spreadsheet=True) as table:
+        for name in names:
+            entry = made.record(name)
+            entry["target"]["label"] = "=label"
+            entry["ledger"]["pixels"] = -1.5
+            table.add(row(entry))
+    with (tmp_path / "summary.csv").open(encoding="utf-8", newline="") as stream:
+        read = list(csv.DictReader(stream))
+    assert [line["input"] for line in read] == [f"'{name}" for name in names[:9]] + names[9:]
+    assert {(line["target_label"], line["pixels"]) for line in read} == {("'=label", "-1.5")}  # numbers are numbers
+
+
 def test_a_table_that_was_broken_off_leaves_the_old_one(tmp_path: Path):
     path = tmp_path / "summary.csv"
     path.write_text("old", "utf-8")
