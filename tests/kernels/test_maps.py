@@ -235,7 +235,9 @@ def test_denominators_written_for_onnxruntime_equal_those_computed_here(window, 
     graph = Graph()
     kernels = GraphKernels(graph, {"x": x.shape, "y": y.shape}, batched=True, parts=WeightParts(np.float32))
     symbol = kernels.activations("x", "float32")["x"]
-    z = sum(kernels.map(layer, v).apply([a.of(symbol, bounds)]) for a, v in terms)
+    maps = [(a, kernels.map(layer, v)) for a, v in terms]
+    assume(all(linear is not None for _, linear in maps))  # weights of both signs
+    z = sum(linear.apply([a.of(symbol, bounds)]) for a, linear in maps)
     z = z + kernels.constant(np.maximum(layer.bias, 0))
     proto = single.model([], {"x": x.shape}, {}, z.name)
     proto.graph.node.extend(graph.nodes)

@@ -298,7 +298,8 @@ def check_way_back(layers: list[Layer], shapes, output: str, question: Question)
         run(twin, inputs | {name: x[name] + step * v[name] for name in question.data})[output].astype(np.float64)
         for step in (STEP, -STEP)
     )
-    expected = np.sum((above - below) * y) / (2 * STEP)
+    y[~np.isfinite(above)] = 0  # what a mask hides of scores that are put out is −∞, and has no slope
+    expected = np.sum(np.subtract(above, below, where=np.isfinite(above), out=np.zeros(y.shape)) * y) / (2 * STEP)
     activations = run(twin, inputs | x)
     found = sum(np.sum(v[name] * way_back(layers, shapes, name, y, activations)) for name in question.data)
     assert abs(found - expected) <= question.tolerance * max(1, abs(expected)), (found, expected)
@@ -313,6 +314,10 @@ def way_back(layers: list[Layer], shapes, source: str, y: Array, activations: Va
     assert back.shape == shapes[source]
     return back
 
+
+newest = pytest.mark.skipif(
+    tuple(map(int, onnx.__version__.split(".")[:2])) < (1, 23), reason="older versions of onnx ask less"
+)
 
 # the tests ------------------------------------------------------------------------------------------------------------
 
@@ -361,12 +366,14 @@ def test_what_is_refused_is_known(operation):
     assert not {title: reason for title, reason in refused.items() if not entry_for(reason, REFUSED)}
 
 
+@newest
 def test_the_tables_hold_what_is_needed_alone():
     outcomes = [outcome_of(operation) for operation in questions()]
     assert {entry_for(reason, REFUSED) for o in outcomes for reason in o.refused.values()} == set(REFUSED)
     assert {entry_for(title, NOT_TRIED) for o in outcomes for title in o.not_tried} == set(NOT_TRIED)
 
 
+@newest
 def test_no_question_is_lost():
     outcomes = [outcome_of(operation) for operation in questions()]
     tried = sum(len(outcome.tried) for outcome in outcomes)
