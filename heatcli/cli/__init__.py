@@ -14,6 +14,7 @@ from typing import Any
 from heatcli.batch import remarks
 from heatcli.cli import interrupts
 from heatcli.cli.interrupts import INTERRUPTED, Interrupted
+from heatcli.cli.text import lines_in_bounds
 from heatcli.errors import Fault, HeatcliError
 from heatcli.visible import visible
 
@@ -148,7 +149,7 @@ def _write(text: str, arguments: Sequence[str] = ()) -> None:
             for part in (given, *re.split("[=,]", given)):
                 text = text.replace(part, visible(part)) if "\n" in part.strip() else text
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(visible(text, keep_lines=True))
+        sys.stderr.write(lines_in_bounds(visible(text, keep_lines=True)))
 
 
 def _forget(*streams: Any) -> None:

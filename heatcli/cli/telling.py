@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from heatcli.cli.console import draws_blocks
-from heatcli.cli.text import ROUNDING, bar, count, number, shorten, shorten_middle
+from heatcli.cli.text import ROUNDING, bar, count, lines_in_bounds, number, shorten, shorten_middle
 from heatcli.visible import visible
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def in_a_line(message: str, name: str = "") -> str:
         message = f"{name}: {message}"
     if name:
         message = message.replace(name, visible(name))
-    return visible(message.replace("\n", " "))
+    return lines_in_bounds(visible(message.replace("\n", " ")))
 
 
 def trace(error: BaseException) -> None:

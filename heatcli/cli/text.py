@@ -7,6 +7,8 @@ import math
 ROUNDING = 1e-6
 """Below this share of the whole, a part of an account in float32 may be rounding alone."""
 EIGHTHS = " ▏▎▍▌▋▊▉█"
+LONGEST = 4096
+"""Characters that a path can have; names of tensors in files can have millions."""
 
 
 def shorten(text: str, width: int) -> str:
@@ -20,6 +22,11 @@ def shorten_middle(text: str, width: int) -> str:
         return text
     head = (width - 1) // 2
     return text[:head] + "…" + text[len(text) - (width - 1 - head) :]
+
+
+def lines_in_bounds(text: str) -> str:
+    """Return ``text`` with lines that are longer than any path without their middle."""
+    return "\n".join(shorten_middle(line, LONGEST) for line in text.split("\n"))
 
 
 def number(value: float, *, like: float | None = None) -> str:
