@@ -76,7 +76,7 @@ def load(
     sidecar = preprocessing.read_sidecar(path)
     given = constants(inputs or _beside(path, sidecar))
     with ThreadPoolExecutor(1) as worker:  # hashing lets other threads run
-        digest = worker.submit(file.digest, path)
+        digest = worker.submit(file.digest, path, bounds)
         if named is not None and digest.result() != named.sha256:  # before anything of it is parsed
             raise UnreadableModel(altered(path, named))
         read = network.read(

@@ -25,6 +25,8 @@ DEEPEST = 12
 BROKEN = "cannot be read as an ONNX model (it is another kind of file, or cut short); check it, or download it again"
 LARGEST = (1 << 31) - 1
 """Bytes of one message that protocol buffers can hold."""
+LONGEST_VARINT = 10
+"""Bytes of a number of 64 bits, seven a byte."""
 VARINT, EIGHT, LENGTH, FOUR = 0, 1, 2, 5
 TEXT, NUMBERS, BYTES = "text", "numbers", "bytes"
 FREE_TEXT = frozenset({"doc_string"})
@@ -111,9 +113,12 @@ def survey(content: bytes, limits: Limits) -> Survey:
                             )
                 at = after
             elif kind == VARINT:
-                while at < end and content[at] >= 128:
+                last = at + LONGEST_VARINT
+                while at < end and content[at] >= 128 and at < last:
                     at += 1
                 at += 1
+                if at > last:
+                    raise UnreadableModel(BROKEN)
             elif kind == FOUR:
                 at += 4
             elif kind == EIGHT:
@@ -133,7 +138,7 @@ def survey(content: bytes, limits: Limits) -> Survey:
 def _varint(content: bytes, at: int, end: int) -> tuple[int, int]:
     """Return the number of seven bits a byte that begins at ``at``, and where it ends."""
     value = shift = 0
-    while at < end and shift < 70:
+    while at < end and shift < 7 * LONGEST_VARINT:
         byte = content[at]
         at += 1
         value |= (byte & 127) << shift

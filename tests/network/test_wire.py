@@ -93,6 +93,7 @@ def test_graphs_inside_graphs():
     [
         b"\x3a\xff\xff\xff\xff\x0f",  # a graph of four gigabytes in six bytes
         b"\x3a" + b"\xff" * 12,  # a length without end
+        b"\x08" + b"\x80" * 10 + b"\x01",  # a number of more bytes than there are
         b"\x3a",
         b"\x0b\x0c",  # groups
         b"I am a text file, not a model",
