@@ -39,6 +39,14 @@ FOLLOWED = frozenset(
     ("Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Min", "Max", "Floor", "Ceil", "Where", "Cast", "Identity")
 ) | frozenset(("Gather", "Slice", "Squeeze", "Unsqueeze", "Split", "Reshape", "Flatten", "Range", "Expand", "Tile"))
 """Operations through which rows of integers are followed, or might be by another version of onnx."""
+WORKSPACE = frozenset(("ConvTranspose", "LRN", "ConvInteger", "QLinearConv", "LSTM", "GRU", "RNN")) | frozenset(
+    ("Attention", "MultiHeadAttention", "GroupQueryAttention", "QAttention", "DecoderAttention")
+)
+"""Operations that take memory beside their inputs and outputs, of which shapes tell nothing; Einsum of many is one."""
+TEXT = 32
+"""Bytes of a short text in a tensor; what is longer has its letters elsewhere."""
+COPIES = 6
+"""How often empty pictures that go in beside the one are held until the network is simplified."""
 RANK = 16
 """More axes than any tensor here has."""
 MOST_PROPAGATED = 1 << 16
@@ -55,21 +63,46 @@ def check(
 
     Raises UnreadableModel, or UnsupportedModel where how much depends on what the picture shows.
     """
-    _check_told(model, spec)
+    seen = _check_told(model, spec)
+    longest = _longest_text(model)
     for data in (False, True):
         whole = inferred(model, data=data)
-        if whole is not None and _sum(whole, limits):
-            return
-    _run(model, spec, weights, limits)
+        if whole is not None and _sum(whole, limits, TEXT + longest):
+            if not any(_has_workspace(node) for node in model.graph.node):
+                return
+            break
+    else:
+        _check_chosen(model, seen)
+    # bytes of letters are taken from elsewhere, unseen: at most so many for every one that is counted
+    _run(model, spec, weights, limits, limits.activations * TEXT // (TEXT + longest))
+
+
+def _has_workspace(node: onnx.NodeProto) -> bool:
+    return node.op_type in WORKSPACE or (node.op_type == "Einsum" and len(node.input) > 2)
+
+
+def _longest_text(model: onnx.ModelProto) -> int:
+    """Return the bytes of the longest text that a tensor can hold, 0 where no tensor of the model holds any."""
+    lengths = [0]
+    for graph in runtime.graphs(model.graph):
+        tensors = [entry for entry in graph.initializer if entry.data_type == TensorProto.STRING]
+        for node in graph.node:
+            if node.op_type == "Constant" or node.domain == "ai.onnx.ml":
+                for attribute in node.attribute:
+                    tensors += [attribute.t] if attribute.t.data_type == TensorProto.STRING else []
+                    lengths += [len(attribute.s), *map(len, attribute.strings)]
+        lengths += [len(text) for entry in tensors for text in entry.string_data]
+    return max(lengths)
 
 
 def check_input(spec: InputSpec, batch: int, limits: Limits) -> None:
     """Refuse an input that is itself larger than ``limits`` allow, ``batch`` times."""
     elements = math.prod(spec.shape) * batch
     sides = "x".join(map(str, spec.shape))
-    if elements > limits.dimension or 4 * elements > limits.activations:
+    copies = COPIES if batch > 1 else 1
+    if elements > limits.dimension or copies * 4 * elements > limits.activations:
         name = "dimension" if elements > limits.dimension else "activations"
-        needed = elements if name == "dimension" else 4 * elements
+        needed = elements if name == "dimension" else copies * 4 * elements
         raise UnreadableModel(
             f"the input {shown(spec.name)} is {sides}{f', {batch} times' if batch > 1 else ''}: more than is accepted; "
             f"{limits.raised(name, needed)}"
@@ -118,8 +151,11 @@ def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
         yield node
 
 
-def _check_told(model: onnx.ModelProto, spec: InputSpec) -> None:
-    """Refuse nodes whose size depends on what the picture shows: it would have no bound."""
+def _check_told(model: onnx.ModelProto, spec: InputSpec) -> set[str]:
+    """Refuse nodes whose size depends on what the picture shows: it would have no bound.
+
+    Return the names of all tensors that depend on what it shows.
+    """
     seen = {spec.name}
     for node in _nodes(model.graph):
         inputs = node.input
@@ -131,56 +167,69 @@ def _check_told(model: onnx.ModelProto, spec: InputSpec) -> None:
         if node.op_type == "Resize" and len(inputs) == 2:
             told = (1,)
         if any(place < len(inputs) and inputs[place] in seen for place in told):
-            name = next((output for output in node.output if output), node.name)
-            reason = "its size depends on what the picture shows, so nobody can tell how much memory it takes"
-            entry = UnsupportedNode(name, node.op_type, node.domain, reason)
-            raise UnsupportedModel(f"heatcli cannot explain 1 node of this network:\n  {entry}", (entry,))
+            raise _untold(node, "its size depends on what the picture shows")
         if not seen.isdisjoint(runtime.reads(node)):
             seen.update(node.output)
+    return seen
 
 
-def _sum(whole: onnx.ModelProto, limits: Limits) -> bool:
-    """Add up all tensors between the input and the outputs; whether every one of them is known.
+def _check_chosen(model: onnx.ModelProto, seen: set[str]) -> None:
+    """Refuse branches of which the picture chooses one, where their sizes are not known: a run shows one of them."""
+    for node in _nodes(model.graph):
+        if node.op_type == "If" and node.input[0] in seen:
+            raise _untold(node, "which of its branches is run depends on what the picture shows")
 
+
+def _untold(node: onnx.NodeProto, reason: str) -> UnsupportedModel:
+    name = next((output for output in node.output if output), node.name)
+    entry = UnsupportedNode(name, node.op_type, node.domain, f"{reason}, so nobody can tell how much memory it takes")
+    return UnsupportedModel(f"heatcli cannot explain 1 node of this network:\n  {entry}", (entry,))
+
+
+def _sum(whole: onnx.ModelProto, limits: Limits, text: int) -> bool:
+    """Add up all tensors between the input and the outputs, in all branches; whether every one of them is known.
+
+    ``text`` are the bytes that one entry of a tensor of texts may take.
     Raises UnreadableModel where they are more than ``limits`` allow.
     """
-    read = set().union(*(node.input for node in whole.graph.node), (entry.name for entry in whole.graph.output))
-    made = {name for node in whole.graph.node for name in node.output if name in read or name == node.output[0]}
-    total = 0
-    known: set[str] = set()
+    total, sure = 0, True
     largest: tuple[int, str, tuple[int, ...]] = (0, "", ())
-    for entry in (*whole.graph.value_info, *whole.graph.output):
-        tensor = entry.type.tensor_type
-        if entry.name in known or entry.name not in made or not tensor.HasField("shape"):
-            continue
-        sides = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim)
-        if min(sides, default=0) < 0:
-            continue
-        known.add(entry.name)
-        elements = math.prod(sides)
-        size = elements * max(1, bits(tensor.elem_type) // 8)
-        total += size
-        if size >= largest[0]:
-            largest = (size, entry.name, sides)
-        if elements > limits.dimension:
-            raise UnreadableModel(
-                f"the tensor {shown(entry.name)} is {'x'.join(map(str, sides))}; {amount(limits.dimension)} elements "
-                f"are accepted; {limits.raised('dimension', elements)}"
-            )
+    for graph in runtime.graphs(whole.graph):
+        read = {entry.name for entry in graph.output}.union(*(runtime.reads(node) for node in graph.node))
+        made = {name for node in graph.node for name in node.output if name in read or name == node.output[0]}
+        known: set[str] = set()
+        for entry in (*graph.value_info, *graph.output):
+            tensor = entry.type.tensor_type
+            if entry.name in known or entry.name not in made or not tensor.HasField("shape"):
+                continue
+            sides = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim)
+            if min(sides, default=0) < 0:
+                continue
+            known.add(entry.name)
+            elements = math.prod(sides)
+            size = elements * (text if tensor.elem_type == TensorProto.STRING else max(1, bits(tensor.elem_type) // 8))
+            total += size
+            if size >= largest[0]:
+                largest = (size, entry.name, sides)
+            if elements > limits.dimension:
+                raise UnreadableModel(
+                    f"the tensor {shown(entry.name)} is {'x'.join(map(str, sides))}; {amount(limits.dimension)} "
+                    f"elements are accepted; {limits.raised('dimension', elements)}"
+                )
+        sure = sure and made <= known
     if total > limits.activations:
         raise UnreadableModel(
             f"its activations take {amount(total)} bytes for one picture, the largest being {shown(largest[1])}, "
             f"{'x'.join(map(str, largest[2]))}; {amount(limits.activations)} are accepted; "
             f"{limits.raised('activations', total)}"
         )
-    inner = any(runtime.inside(node) for node in whole.graph.node)
-    return made <= known and not inner
+    return sure
 
 
-def _run(model: onnx.ModelProto, spec: InputSpec, weights: Mapping[str, Array], limits: Limits) -> None:
-    """Run ``model`` as it stands on an empty picture, within ``limits``."""
+def _run(model: onnx.ModelProto, spec: InputSpec, weights: Mapping[str, Array], limits: Limits, most: int) -> None:
+    """Run ``model`` as it stands on an empty picture, within ``most`` bytes."""
     outputs = [entry.name for entry in model.graph.output]
-    session = runtime.open_session(model.SerializeToString(), weights=weights, level="none", most=limits.activations)
+    session = runtime.open_session(model.SerializeToString(), weights=weights, level="none", most=most)
     try:
         runtime.run(session, outputs, {spec.name: np.zeros(spec.shape, spec.dtype)})
     except runtime.TooMuch as error:
