@@ -141,6 +141,8 @@ def _check_functions(model: onnx.ModelProto, limits: Limits) -> None:
         key = _key(function.domain, function.name, getattr(function, "overload", ""))
         if key in bodies:
             raise UnreadableModel(f"defines the function {shown(function.name)} twice; {AGAIN}")
+        if any(entry.HasField("g") or entry.graphs for entry in function.attribute_proto):
+            raise UnreadableModel(f"the function {shown(function.name)} has a graph by default; export without it")
         bodies[key] = function
     if not bodies:
         return
@@ -184,12 +186,11 @@ def _tensors(
             yield "inside", [part for entry in graph.sparse_initializer for part in (entry.values, entry.indices)]
         for node in nodes:
             for entry in node.attribute:
-                if entry.type == AttributeProto.TENSOR or entry.HasField("t"):
-                    yield "inside", [entry.t]
-                elif entry.HasField("sparse_tensor"):
-                    yield "inside", [entry.sparse_tensor.values, entry.sparse_tensor.indices]
-                elif entry.tensors:
-                    yield "inside", list(entry.tensors)
+                found = [entry.t] if entry.type == AttributeProto.TENSOR or entry.HasField("t") else []
+                if entry.HasField("sparse_tensor"):  # an attribute can hold all of them at once
+                    found += [entry.sparse_tensor.values, entry.sparse_tensor.indices]
+                if found or entry.tensors:
+                    yield "inside", [*found, *entry.tensors]
 
 
 def _check_tensor(tensor: TensorProto, limits: Limits, *, later: bool) -> int:

@@ -20,6 +20,7 @@ from heatcli.opening import Irregular, TooLarge, content, opened, reason, size
 LOOPS = ("Loop", "Scan", "SequenceMap")
 FOREIGN_CODE = ("EPContext", "PyOp", "PythonOp")
 """Operations that hand a piece of the file, or a file that it names, to another program."""
+JOINING = "StringConcat"
 CONTROL_FLOW = ("If", *LOOPS)
 BLOCKED = "com.microsoft.nchwc"
 AGAIN = "re-export without layout optimisation"
@@ -96,6 +97,8 @@ def crashing(model: onnx.ModelProto) -> tuple[UnsupportedNode, ...]:
                 found.append(_unsupported(node, "code of another program inside the model, which is not run"))
             elif QUANTISED.match(node.op_type) and not empty.isdisjoint(node.input):
                 found.append(_unsupported(node, "a scale or zero point without a number, which crashes onnxruntime"))
+            elif node.op_type == JOINING:
+                found.append(_unsupported(node, "text that is put together, of which nobody can tell how long it gets"))
             elif node.op_type in LOOPS and node.domain in ("", "ai.onnx"):
                 found.append(_unsupported(node, "control flow cannot be explained, and a loop may have no end"))
     return tuple(found)
@@ -126,7 +129,9 @@ def _unsupported(node: onnx.NodeProto, reason: str) -> UnsupportedNode:
 def _too_large(size: int, limits: Limits) -> UnreadableModel:
     if limits.file >= wire.LARGEST:
         return UnreadableModel("has more than the 2 GiB that an ONNX file can have; weights go into a file beside it")
-    return UnreadableModel(f"has {amount(size)} bytes; {amount(limits.file)} are accepted; {limits.raised('file', size)}")
+    return UnreadableModel(
+        f"has {amount(size)} bytes; {amount(limits.file)} are accepted; {limits.raised('file', size)}"
+    )
 
 
 def digest(path: Path, limits: Limits) -> str:
