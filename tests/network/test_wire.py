@@ -80,6 +80,15 @@ def test_numbers_of_one_byte_count_as_what_they_take_in_memory():
         survey(numbers, Limits(weights=7000))
 
 
+def test_names_of_megabytes():
+    """They are copied at every step; metadata is not."""
+    content = message(7, message(1, message(1, b"a" * 300_000) * 400))
+    with pytest.raises(UnreadableModel, match=r"more than 100M bytes of names; --limit nodes=100k accepts it"):
+        survey(content, LIMITS)
+    assert survey(content, Limits(nodes=100_000)).nodes == 1
+    assert survey(message(14, message(2, b"a" * 300_000)) * 400, LIMITS).nodes == 0
+
+
 def test_graphs_inside_graphs():
     content = b""
     for _ in range(13):

@@ -140,6 +140,7 @@ def resample(node: Node, x: Argument, *inputs: Argument, **attributes: Any) -> L
             attributes,
             None if scales is None else constant(scales, "its list of scales"),
         )
+        matrix = sampling.matrix(axis, x.shape[axis], node.shape[axis])
     except NotByAxis as error:
         raise Unreadable(str(error)) from error
     return Resampling(
@@ -147,7 +148,7 @@ def resample(node: Node, x: Argument, *inputs: Argument, **attributes: Any) -> L
         operation=node.operation,
         inputs=(x.name,),
         axis=axis,
-        weights=sampling.matrix(axis, x.shape[axis], node.shape[axis]),
+        weights=matrix,
     )
 
 
