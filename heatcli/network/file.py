@@ -127,7 +127,7 @@ def _unsupported(node: onnx.NodeProto, reason: str) -> UnsupportedNode:
 
 
 def _too_large(size: int, limits: Limits) -> UnreadableModel:
-    if limits.file >= wire.LARGEST:
+    if size > wire.LARGEST:
         return UnreadableModel("has more than the 2 GiB that an ONNX file can have; weights go into a file beside it")
     return UnreadableModel(
         f"has {amount(size)} bytes; {amount(limits.file)} are accepted; {limits.raised('file', size)}"

@@ -17,10 +17,11 @@ from onnx import TensorProto
 from heatcli import runtime
 from heatcli.errors import UnreadableModel, UnsupportedModel, UnsupportedNode, shown
 from heatcli.limits import Limits, amount
-from heatcli.network.examining import bits
+from heatcli.network.declared import bits
 from heatcli.network.layers import InputSpec
 
 Array = np.ndarray
+Shape = tuple[int, ...]
 
 SIZES = ("Shape", "Size")
 """Operations whose outputs do not depend on what is in a tensor."""
@@ -39,10 +40,11 @@ FOLLOWED = frozenset(
     ("Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Min", "Max", "Floor", "Ceil", "Where", "Cast", "Identity")
 ) | frozenset(("Gather", "Slice", "Squeeze", "Unsqueeze", "Split", "Reshape", "Flatten", "Range", "Expand", "Tile"))
 """Operations through which rows of integers are followed, or might be by another version of onnx."""
-WORKSPACE = frozenset(("ConvTranspose", "LRN", "ConvInteger", "QLinearConv", "LSTM", "GRU", "RNN")) | frozenset(
-    ("Attention", "MultiHeadAttention", "GroupQueryAttention", "QAttention", "DecoderAttention")
-)
-"""Operations that take memory beside their inputs and outputs, of which shapes tell nothing; Einsum of many is one."""
+COLUMNS = {"ConvTranspose": 1, "ConvInteger": 1, "QLinearConv": 3}
+"""Operations that lay out what meets a kernel side by side, and at which place of their inputs the kernel is."""
+ATTENTION = frozenset(("Attention", "MultiHeadAttention", "GroupQueryAttention", "QAttention", "DecoderAttention"))
+WIDE_LRN = 1000
+"""Channels that an LRN may sum over: it takes as many planes beside its own."""
 TEXT = 32
 """Bytes of a short text in a tensor; what is longer has its letters elsewhere."""
 COPIES = 6
@@ -65,20 +67,34 @@ def check(
     """
     seen = _check_told(model, spec)
     longest = _longest_text(model)
-    for data in (False, True):
+    computed = any(node.op_type in SIZES for node in model.graph.node)
+    shapes = None
+    for data in (True, False) if computed else (False, True):  # shapes that are computed are hardly known without
         whole = inferred(model, data=data)
-        if whole is not None and _sum(whole, limits, TEXT + longest):
-            if not any(_has_workspace(node) for node in model.graph.node):
-                return
+        shapes = None if whole is None else _sum(whole, limits, TEXT + longest)
+        if shapes is not None or (data and whole is not None):
             break
-    else:
+    if shapes is None:
         _check_chosen(model, seen)
+    elif not any(_may_take_more(node, shapes, limits) for node in model.graph.node):
+        return
     # bytes of letters are taken from elsewhere, unseen: at most so many for every one that is counted
     _run(model, spec, weights, limits, limits.activations * TEXT // (TEXT + longest))
 
 
-def _has_workspace(node: onnx.NodeProto) -> bool:
-    return node.op_type in WORKSPACE or (node.op_type == "Einsum" and len(node.input) > 2)
+def _may_take_more(node: onnx.NodeProto, shapes: Mapping[str, Shape], limits: Limits) -> bool:
+    """Whether ``node`` may take much memory beside its inputs and outputs, of which their shapes tell nothing."""
+    if node.op_type in ATTENTION or (node.op_type == "Einsum" and len(node.input) > 2):
+        return True
+    if node.op_type == "LRN":
+        return any(entry.name == "size" and entry.i > WIDE_LRN for entry in node.attribute)
+    if node.op_type not in COLUMNS:
+        return False
+    kernel = shapes.get(node.input[COLUMNS[node.op_type]])
+    planes = [shapes[name][2:] for name in (node.input[0], node.output[0]) if name in shapes]
+    if kernel is None or not planes:
+        return True
+    return 16 * math.prod(kernel) * max(map(math.prod, planes)) > limits.activations
 
 
 def _longest_text(model: onnx.ModelProto) -> int:
@@ -186,13 +202,18 @@ def _untold(node: onnx.NodeProto, reason: str) -> UnsupportedModel:
     return UnsupportedModel(f"heatcli cannot explain 1 node of this network:\n  {entry}", (entry,))
 
 
-def _sum(whole: onnx.ModelProto, limits: Limits, text: int) -> bool:
-    """Add up all tensors between the input and the outputs, in all branches; whether every one of them is known.
+def _sum(whole: onnx.ModelProto, limits: Limits, text: int) -> dict[str, Shape] | None:
+    """Add up all tensors between the input and the outputs, in all branches.
+
+    Return the shapes of those of the outermost graph and of its constants and inputs, None where one is not known.
 
     ``text`` are the bytes that one entry of a tensor of texts may take.
     Raises UnreadableModel where they are more than ``limits`` allow.
     """
     total, sure = 0, True
+    shapes = {entry.name: tuple(entry.dims) for entry in whole.graph.initializer}
+    for entry in whole.graph.input:
+        shapes[entry.name] = tuple(dim.dim_value for dim in entry.type.tensor_type.shape.dim)
     largest: tuple[int, str, tuple[int, ...]] = (0, "", ())
     for graph in runtime.graphs(whole.graph):
         read = {entry.name for entry in graph.output}.union(*(runtime.reads(node) for node in graph.node))
@@ -206,6 +227,7 @@ def _sum(whole: onnx.ModelProto, limits: Limits, text: int) -> bool:
             if min(sides, default=0) < 0:
                 continue
             known.add(entry.name)
+            shapes.setdefault(entry.name, sides)
             elements = math.prod(sides)
             size = elements * (text if tensor.elem_type == TensorProto.STRING else max(1, bits(tensor.elem_type) // 8))
             total += size
@@ -223,7 +245,7 @@ def _sum(whole: onnx.ModelProto, limits: Limits, text: int) -> bool:
             f"{'x'.join(map(str, largest[2]))}; {amount(limits.activations)} are accepted; "
             f"{limits.raised('activations', total)}"
         )
-    return sure
+    return shapes if sure else None
 
 
 def _run(model: onnx.ModelProto, spec: InputSpec, weights: Mapping[str, Array], limits: Limits, most: int) -> None:
