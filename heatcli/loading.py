@@ -76,7 +76,7 @@ def load(
     sidecar = preprocessing.read_sidecar(path)
     given = constants(inputs or _beside(path, sidecar))
     with ThreadPoolExecutor(1) as worker:  # hashing lets other threads run
-        digest = worker.submit(file.digest, path)
+        digest = worker.submit(file.digest, path, bounds)
         if named is not None and digest.result() != named.sha256:  # before anything of it is parsed
             raise UnreadableModel(altered(path, named))
         read = network.read(
@@ -107,7 +107,7 @@ def load(
         else from_known(recognised.settings, recognised.name, checked=recognised.checked),
     )
     if labels is None and (beside := sidecar.get("labels")):
-        labels = _named(path, beside) if isinstance(beside, str) else beside
+        labels = _own(path, beside) if isinstance(beside, str) else beside
     names = _labels(labels, path, read.output)
     if names is None and recognised is not None and recognised.classes == read.output.classes:
         names = known_labels(recognised)
@@ -145,6 +145,24 @@ def _named(model: Path, name: str) -> Path:
     if len(name) > LONGEST_NAME:
         raise UsageError(f"{sidecar_path(model)}: {shown(name)} is no name of a file")
     return model.parent / name
+
+
+def _own(model: Path, name: str) -> Path:
+    """Return the file of that name in the model's folder; raises UsageError where it is anywhere else.
+
+    Text of any file could come into records and pictures by way of labels.
+    """
+    path = _named(model, name)
+    try:
+        inside = path.resolve().is_relative_to(model.parent.resolve())
+    except (OSError, ValueError, RuntimeError):  # names that no file can have, links that go round in a circle
+        inside = False
+    if not inside:
+        raise UsageError(
+            f"{sidecar_path(model)}: the labels are said to lie outside the model's folder ({shown(name)}): refused; "
+            "--labels takes them from anywhere"
+        )
+    return path
 
 
 def _labels(labels: Any, model: Path, output: OutputSpec) -> tuple[str, ...] | None:

@@ -162,9 +162,11 @@ def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 def reads(node: onnx.NodeProto) -> set[str]:
     """Return the names of what ``node`` reads: its inputs, and what the graphs inside it take from around them."""
-    inner = (part for graph in inside(node) for part in graph.node)
-    results = {entry.name for graph in inside(node) for entry in graph.output}
-    return set(node.input).union(results, *map(reads, inner)) - {""}
+    names = set(node.input)
+    for graph in inside(node):
+        names.update((entry.name for entry in graph.output), *map(reads, graph.node))
+    names.discard("")
+    return names
 
 
 def inside(node: onnx.NodeProto) -> list[onnx.GraphProto]:

@@ -207,11 +207,12 @@ def raw_pixels(simplified: Simplified) -> str | None:
     if simplified.input.dtype in ("uint8", "int8"):
         return f"the input is {simplified.input.dtype}"
     name, found = simplified.input.name, []
-    while True:
-        users = [node for node in simplified.nodes if name in node.input]
-        if len(users) != 1:
-            break
-        node = users[0]
+    users: dict[str, list[onnx.NodeProto]] = {}
+    for node in simplified.nodes:
+        for read in set(node.input):
+            users.setdefault(read, []).append(node)
+    while len(users.get(name, ())) == 1:
+        node = users[name][0]
         if node.op_type in ("Sub", "Mul", "Div", "Add", "BatchNormalization"):
             found.append(node.op_type)
         elif node.op_type not in ("Transpose", "Cast", "Identity", "Reshape", "Concat"):

@@ -15,11 +15,12 @@ from heatcli.errors import UnreadableModel, UnsupportedNode
 from heatcli.limits import Limits, amount
 from heatcli.network import wire
 from heatcli.network.examining import examine
-from heatcli.opening import Irregular, TooLarge, content, opened, reason
+from heatcli.opening import Irregular, TooLarge, content, opened, reason, size
 
 LOOPS = ("Loop", "Scan", "SequenceMap")
 FOREIGN_CODE = ("EPContext", "PyOp", "PythonOp")
 """Operations that hand a piece of the file, or a file that it names, to another program."""
+JOINING = "StringConcat"
 CONTROL_FLOW = ("If", *LOOPS)
 BLOCKED = "com.microsoft.nchwc"
 AGAIN = "re-export without layout optimisation"
@@ -64,14 +65,7 @@ def _content(path: Path, limits: Limits) -> bytes:
         said = f"{error.strerror}, not a regular file" if error.errno == errno.EISDIR else error.strerror
         raise UnreadableModel(f"{said}; give the path of an .onnx file with --model") from None
     except TooLarge:
-        if most == wire.LARGEST:
-            raise UnreadableModel(
-                "has more than the 2 GiB that an ONNX file can have; weights go into a file beside it"
-            ) from None
-        size = path.stat().st_size
-        raise UnreadableModel(
-            f"has {amount(size)} bytes; {amount(most)} are accepted; {limits.raised('file', size)}"
-        ) from None
+        raise _too_large(path.stat().st_size, limits) from None
     except MemoryError:
         raise UnreadableModel("does not fit into memory") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
@@ -103,6 +97,8 @@ def crashing(model: onnx.ModelProto) -> tuple[UnsupportedNode, ...]:
                 found.append(_unsupported(node, "code of another program inside the model, which is not run"))
             elif QUANTISED.match(node.op_type) and not empty.isdisjoint(node.input):
                 found.append(_unsupported(node, "a scale or zero point without a number, which crashes onnxruntime"))
+            elif node.op_type == JOINING:
+                found.append(_unsupported(node, "text that is put together, of which nobody can tell how long it gets"))
             elif node.op_type in LOOPS and node.domain in ("", "ai.onnx"):
                 found.append(_unsupported(node, "control flow cannot be explained, and a loop may have no end"))
     return tuple(found)
@@ -130,9 +126,22 @@ def _unsupported(node: onnx.NodeProto, reason: str) -> UnsupportedNode:
     return UnsupportedNode(name, node.op_type, node.domain, reason)
 
 
-def digest(path: Path) -> str:
-    """Return the sha256 of the file as hexadecimal digits; raises OSError."""
+def _too_large(size: int, limits: Limits) -> UnreadableModel:
+    if size > wire.LARGEST:
+        return UnreadableModel("has more than the 2 GiB that an ONNX file can have; weights go into a file beside it")
+    return UnreadableModel(
+        f"has {amount(size)} bytes; {amount(limits.file)} are accepted; {limits.raised('file', size)}"
+    )
+
+
+def digest(path: Path, limits: Limits) -> str:
+    """Return the sha256 of the file as hexadecimal digits; raises OSError, UnreadableModel for a file too large.
+
+    A file that takes no room on the disk can have terabytes.
+    """
     with opened(path) as stream:
+        if (length := size(stream)) > min(limits.file, wire.LARGEST):
+            raise _too_large(length, limits)
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

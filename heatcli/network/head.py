@@ -16,6 +16,8 @@ Array = np.ndarray
 Shape = tuple[int, ...]
 KINDS = {"Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid"}
 SAME_ORDER = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout", "QuantizeLinear")
+MOST_OUTPUTS = 1000
+"""Every one of them is walked back from."""
 SCORES = (
     onnx.TensorProto.UNDEFINED,
     onnx.TensorProto.FLOAT,
@@ -41,6 +43,9 @@ def find_output(
     rows those are one that come from the same logits, and a row of one number gives way to one of several. Raises
     NotAClassifier where no output is left, or more than one.
     """
+    if len(model.graph.output) > MOST_OUTPUTS:
+        raise NotAClassifier(f"has {len(model.graph.output):,} outputs; heatcli explains classifiers, which have few")
+    producers = {name: node for node in nodes for name in node.output if name}
     described: list[str] = []
     rows: list[OutputSpec] = []
     for entry in model.graph.output:
@@ -49,7 +54,7 @@ def find_output(
         described.append(f"{entry.name} {'(the same for every picture)' if entry.name in constants else said}")
         if shape is not None and is_row(shape, batch) and entry.name not in constants:
             if entry.type.tensor_type.elem_type in SCORES:
-                rows.append(output_of(nodes, opset_of(model), entry.name, shapes, constants, batch))
+                rows.append(output_of(producers, opset_of(model), entry.name, shapes, constants, batch))
             else:
                 kind = onnx.TensorProto.DataType.Name(entry.type.tensor_type.elem_type).lower()
                 described[-1] += f" {kind}"
@@ -83,7 +88,7 @@ def is_row(shape: Shape, batch: int = 1) -> bool:
 
 
 def output_of(
-    nodes: Sequence[onnx.NodeProto],
+    producers: Mapping[str, onnx.NodeProto],
     opset: int,
     output: str,
     shapes: Mapping[str, Shape],
@@ -93,8 +98,8 @@ def output_of(
     """Walk back from ``output`` through moves and a last softmax or sigmoid to the logits.
 
     Probabilities over their own sum are walked through too, and of [1 − p, p] it is p that is walked back from.
+    ``producers`` are the nodes by the names of what they make.
     """
-    producers = {name: node for node in nodes for name in node.output if name}
     start = one_of_two(output, producers, shapes, constants, batch) or output
     spec = OutputSpec(start, "logits", math.prod(shapes[start]) // batch, start, declared=output)
     name, squashed = start, False

@@ -13,6 +13,8 @@ from heatcli import runtime
 
 Array = np.ndarray
 Shape = tuple[int, ...]
+MOST = 1 << 27
+"""Numbers that the matrix of an axis may have: those of an axis of eleven thousand points."""
 FORM = (
     "antialias",
     "coordinate_transformation_mode",
@@ -42,7 +44,12 @@ class Sampling:
     scales: tuple[float, ...] | None
 
     def matrix(self, axis: int, length: int, wanted: int) -> Array:
-        """Return the matrix (length, wanted) of one axis: onnxruntime samples the identity."""
+        """Return the matrix (length, wanted) of one axis: onnxruntime samples the identity.
+
+        Raises NotByAxis where it would be too large.
+        """
+        if length * max(length, wanted) > MOST:
+            raise NotByAxis(f"an axis goes from {length:,} to {wanted:,} points, which takes too large a matrix")
         scales = None if self.scales is None else [1.0, self.scales[axis]]
         inputs, constants, attributes = self.node([length, wanted], scales)
         graph = helper.make_graph(

@@ -243,11 +243,12 @@ def layout_of(shape: list[int]) -> str:
 
 
 def forget_shapes(model: onnx.ModelProto) -> None:
-    """Drop what the file says about inner and output shapes: it may speak of another batch or size."""
-    del model.graph.value_info[:]
-    for entry in model.graph.output:
-        if entry.type.HasField("tensor_type"):
-            entry.type.tensor_type.ClearField("shape")
+    """Drop what the file says about inner and output shapes: it may speak of another batch or size, or lie."""
+    for graph in runtime.graphs(model.graph):
+        del graph.value_info[:]
+        for entry in graph.output:
+            if entry.type.HasField("tensor_type"):
+                entry.type.tensor_type.ClearField("shape")
 
 
 def inlined(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -20,15 +20,21 @@ FIELDS, FEW_FIELDS = 40, 100_000
 
 Exporters write ten to thirty a node, more where nearly every operation has constants of its own.
 """
+NAMES = 2000
+"""Bytes of names that a node may have on average: they are copied and compared again and again."""
 DEEPEST = 12
 """How many graphs may lie inside each other."""
 BROKEN = "cannot be read as an ONNX model (it is another kind of file, or cut short); check it, or download it again"
 LARGEST = (1 << 31) - 1
 """Bytes of one message that protocol buffers can hold."""
+LONGEST_VARINT = 10
+"""Bytes of a number of 64 bits, seven a byte."""
 VARINT, EIGHT, LENGTH, FOUR = 0, 1, 2, 5
 TEXT, NUMBERS, BYTES = "text", "numbers", "bytes"
 FREE_TEXT = frozenset({"doc_string"})
 """Text that nothing here reads."""
+NOT_NAMES = frozenset({"StringStringEntryProto"})
+"""Messages whose text is metadata, which is looked at once if at all."""
 
 Schema = dict[int, Any]
 """For each field that holds a row of bytes: the name of the message, or what else it is."""
@@ -56,7 +62,7 @@ def survey(content: bytes, limits: Limits) -> Survey:
         FEW_FIELDS + FIELDS * limits.nodes,
         limits.weights,
     )
-    counted = nodes = graphs = weights = 0
+    counted = nodes = graphs = weights = names = 0
     length = len(content)
     pending = [(0, length, "ModelProto", 0)]
     while pending:
@@ -95,6 +101,13 @@ def survey(content: bytes, limits: Limits) -> Survey:
                 if holds is None or holds is BYTES:
                     weights += size
                 elif holds is TEXT:
+                    if message not in NOT_NAMES:
+                        names += size
+                        if names > NAMES * most_nodes:
+                            raise UnreadableModel(
+                                f"has more than {amount(NAMES * most_nodes)} bytes of names; "
+                                f"{limits.raised('nodes', 2 * most_nodes)}"
+                            )
                     part = content[at:after]
                     if not part.isascii():
                         _check_text(part, message)
@@ -111,9 +124,12 @@ def survey(content: bytes, limits: Limits) -> Survey:
                             )
                 at = after
             elif kind == VARINT:
-                while at < end and content[at] >= 128:
+                last = at + LONGEST_VARINT
+                while at < end and content[at] >= 128 and at < last:
                     at += 1
                 at += 1
+                if at > last:
+                    raise UnreadableModel(BROKEN)
             elif kind == FOUR:
                 at += 4
             elif kind == EIGHT:
@@ -133,7 +149,7 @@ def survey(content: bytes, limits: Limits) -> Survey:
 def _varint(content: bytes, at: int, end: int) -> tuple[int, int]:
     """Return the number of seven bits a byte that begins at ``at``, and where it ends."""
     value = shift = 0
-    while at < end and shift < 70:
+    while at < end and shift < 7 * LONGEST_VARINT:
         byte = content[at]
         at += 1
         value |= (byte & 127) << shift

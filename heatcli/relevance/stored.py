@@ -151,7 +151,8 @@ def shapes(detection: Detection) -> tuple[tuple[int, ...], ...]:
 def _description(packed: bytes) -> dict[str, Any]:
     """Return what the file says of itself; raises one of ``NOT_UNDERSTOOD`` where it is none of ours."""
     with zipfile.ZipFile(io.BytesIO(packed)) as parts:
-        if parts.getinfo("description.npy").file_size > SLACK:
+        # NumPy takes the name as it stands before it takes the one with an ending
+        if parts.getinfo("description.npy").file_size > SLACK or "description" in parts.namelist():
             raise ValueError("no description is that long")
     with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
         described = json.loads(str(arrays["description"][()]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -15,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import heatcli
 from heatcli import runtime
-from heatcli.errors import ModelError, UnreadableModel, UnsupportedModel
+from heatcli.errors import HeatcliError, ModelError, UnreadableModel, UnsupportedModel
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 Value = np.ndarray | onnx.TensorProto
@@ -110,14 +112,21 @@ def test_a_link_to_a_model_is_followed(tmp_path):
     assert heatcli.load(tmp_path / "link.onnx").network.output.classes == 5
 
 
-def test_a_file_of_a_size_is_refused_unread(tmp_path):
+def test_a_file_of_a_size_is_refused_unread(tmp_path, monkeypatch):
+    """Not for its checksum either: a file with holes can have terabytes."""
+    hashed: list[object] = []
+    monkeypatch.setattr(hashlib, "file_digest", lambda *given: hashed.append(given))
     path = tmp_path / "m.onnx"
     with path.open("wb") as stream:
-        stream.truncate(3 * 10**9)
-    with pytest.raises(UnreadableModel, match=r"has 3G bytes; 2G are accepted; --limit file=3G accepts it"):
+        stream.truncate(2_100_000_000)
+    with pytest.raises(UnreadableModel, match=r"has 2.1G bytes; 2G are accepted; --limit file=2.1G accepts it"):
         heatcli.load(path)
-    with pytest.raises(UnreadableModel, match=r"more than the 2 GiB that an ONNX file can have"):
-        heatcli.load(path, limits={"file": "4G"})
+    with path.open("wb") as stream:
+        stream.truncate(3 * 10**9)
+    for limits in ({}, {"file": "4G"}):
+        with pytest.raises(UnreadableModel, match=r"more than the 2 GiB that an ONNX file can have"):
+            heatcli.load(path, limits=limits)
+    assert not hashed
 
 
 def test_what_is_no_model_in_binary_form(tmp_path):
@@ -277,6 +286,21 @@ def in_a_branch_of_a_function() -> onnx.ModelProto:
 @pytest.mark.parametrize("hidden", [in_the_graph, in_a_branch, in_a_function, in_a_branch_of_a_function])
 def test_a_loop_is_found_wherever_it_hides(tmp_path, hidden, unopened):
     assert re.search(r"Loop \(ever\): control flow", refusal(hidden(), tmp_path / "m.onnx"))
+
+
+def test_a_loop_that_a_function_takes_by_default(tmp_path, unopened):
+    """It comes into the graph where the function is written out."""
+    branch = helper.make_graph([forever()], "branch", [], [helper.make_tensor_value_info("ever", FLOAT, [1])])
+    node = helper.make_node("If", ["true"], ["out"])
+    for name in ("then_branch", "else_branch"):
+        node.attribute.add(name=name, type=onnx.AttributeProto.GRAPH, ref_attr_name="body")
+    function = helper.make_function(
+        "own", "F", ["true", "start"], ["out"], [node], [helper.make_opsetid("", 17)], [],
+        [helper.make_attribute("body", branch)],
+    )  # fmt: skip
+    call = helper.make_node("F", ["true", "start"], ["ever"], domain="own")
+    model = proto([call, ADDED, *CONVOLUTION], {"w": f(5, 3, 3, 3), **START}, functions=[function])
+    assert "the function F has a graph by default" in refusal(model, tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize("operation", ["Scan", "SequenceMap"])
@@ -456,6 +480,77 @@ def test_sparse_constants_with_wrong_indices(tmp_path, indices, dims, said, unop
     assert said in refusal(model, tmp_path / "m.onnx")
     node = helper.make_node("Constant", [], ["s"], sparse_value=sparse)
     assert said in refusal(proto([node, *CONVOLUTION], {"w": f(5, 3, 3, 3)}), tmp_path / "m.onnx")
+
+
+def test_an_attribute_that_is_two_things(tmp_path, monkeypatch, unopened):
+    """Behind its tensor stands a sparse one whose values lie in a file where the command was called."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").write_bytes(bytes(4))
+    (tmp_path / "there").mkdir()
+    node = helper.make_node("Constant", [], ["s"], value=numpy_helper.from_array(f(1), "s"))
+    sparse = node.attribute[0].sparse_tensor
+    sparse.dims.append(4)
+    sparse.indices.CopyFrom(numpy_helper.from_array(np.arange(4), "i"))
+    sparse.values.CopyFrom(
+        TensorProto(name="v", dims=[4], data_type=TensorProto.UINT8, data_location=TensorProto.EXTERNAL)
+    )
+    sparse.values.external_data.add(key="location", value="secret")
+    model = proto([node, *CONVOLUTION], {"w": f(5, 3, 3, 3)})
+    assert "the file secret with the model's weights is missing" in refusal(model, tmp_path / "there" / "m.onnx")
+
+
+def test_thousands_of_outputs(tmp_path):
+    model = classifier()
+    for place in range(1001):
+        model.graph.node.append(helper.make_node("Relu", ["logits"], [f"o{place}"]))
+        model.graph.output.append(helper.make_tensor_value_info(f"o{place}", FLOAT, [1, 5]))
+    assert refusal(model, tmp_path / "m.onnx").startswith("has 1,002 outputs; heatcli explains classifiers")
+
+
+@pytest.mark.parametrize("operation", ["AveragePool", "MaxPool"])
+def test_a_window_of_a_thousand_million(tmp_path, operation):
+    """Only what lies in the padding is left out of it: the scores of the layers are those of the network."""
+    pool = helper.make_node(operation, ["r"], ["p"], kernel_shape=[10**9 + 1] * 2, pads=[5 * 10**8] * 4)
+    model = proto([*CONVOLUTION[:2], pool, helper.make_node("GlobalAveragePool", ["p"], ["row"])], {"w": f(5, 3, 3, 3)})
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    explainer = heatcli.load(path, range=(0, 1))
+    (layer,) = (layer for layer in explainer.network.layers if layer.name == "p")
+    assert layer.window.kernel == (11, 11)  # six inputs meet six outputs
+    found = explainer.explain(f(1, 3, 8, 8).clip(0, 1), pool="winner")
+    assert found.ledger.error == pytest.approx(0, abs=1e-4)
+
+
+def test_an_axis_whose_matrix_would_take_gigabytes(tmp_path):
+    nodes = [
+        helper.make_node("Resize", ["x", "", "scales"], ["z"], mode="linear"),
+        helper.make_node("Conv", ["z", "w"], ["c"]),
+        *CONVOLUTION[1:],
+    ]
+    values = {"w": f(5, 3, 1, 3), "scales": np.float32([1, 1, 1, 1.0001])}
+    model = proto(nodes, values, shape=(1, 3, 1, 50_000))
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    refused = heatcli.load(path).network.refusal
+    assert refused is not None
+    assert "from 50,000 to 50,005 points, which takes too large a matrix" in refused.message
+
+
+def test_labels_that_lie_elsewhere(tmp_path):
+    """Text of any file would come into records by way of labels."""
+    (tmp_path / "there").mkdir()
+    path, secret = tmp_path / "there" / "m.onnx", tmp_path / "secret.txt"
+    path.write_bytes(classifier().SerializeToString())
+    secret.write_text("a\nb\nc\nd\ne\n", encoding="utf-8")
+    (tmp_path / "there" / "link.txt").symlink_to(secret)
+    (tmp_path / "there" / "own.txt").write_text("v\nw\nx\ny\nz\n", encoding="utf-8")
+    for name in ("../secret.txt", str(secret), "link.txt", "a\0b", "a" * 900):
+        path.with_suffix(".heatcli.json").write_text(json.dumps({"labels": name}), encoding="utf-8")
+        with pytest.raises(HeatcliError) as caught:
+            heatcli.load(path)
+        assert "outside the model's folder" in str(caught.value) or name == "a" * 900
+    path.with_suffix(".heatcli.json").write_text('{"labels": "own.txt"}', encoding="utf-8")
+    assert heatcli.load(path).labels == ("v", "w", "x", "y", "z")
 
 
 @pytest.mark.parametrize("form", ["linear", "by axis", "in a node"])

@@ -117,6 +117,77 @@ def test_what_shapes_tell_is_refused_before_any_session(tmp_path, case, monkeypa
     assert re.search(r"; 100M are accepted; --limit activations=[\d.]+[GM] accepts it", said)
 
 
+# What takes memory beside its inputs and outputs, all of which are small.
+SQUARE = np.ones((75, 75), "float32")
+BESIDE = {
+    "Einsum": gathered(
+        [node("Einsum", ["square"] * 4, ["big"], equation="ab,cd,ac,bd->")], square=SQUARE
+    ),
+    "ConvTranspose": gathered(
+        [node("ConvTranspose", ["plane", "kernel"], ["big"])],
+        plane=np.ones((1, 1, 90, 90), "float32"), kernel=np.ones((1, 1, 60, 60), "float32"),
+    ),
+    "LRN": gathered([node("LRN", ["x"], ["big"], size=1_000_001)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BESIDE)
+def test_what_operations_take_beside_their_outputs(tmp_path, case):
+    said = told(BESIDE[case], tmp_path / "m.onnx")
+    assert re.search(
+        rf"its activations take more than 100M bytes for one picture \({case} asks for [\d,]+ bytes\);", said
+    )
+
+
+TEXTS = [node("Equal", ["many", "text"], ["same"]), node("Cast", ["same"], ["big"], to=FLOAT)]
+
+
+def test_texts_count_with_their_letters(tmp_path):
+    nodes = [node("Expand", ["text", "sides"], ["many"]), *TEXTS]
+    model = gathered(nodes, text=np.array(["a" * 10_000], object), sides=np.array([20_000]))
+    model.opset_import[0].version = 19
+    said = told(model, tmp_path / "m.onnx")
+    assert re.search(r"its activations take 201M bytes for one picture, the largest being many, 20000;", said)
+
+
+def test_letters_are_bounded_where_shapes_are_not_known(tmp_path):
+    nodes = [*COMPUTED, node("Expand", ["text", "sides"], ["many"]), *TEXTS]
+    model = gathered(nodes, text=np.array(["a" * 10_000], object), ten=TEN, powers=np.float32([2, 2.3]))
+    model.opset_import[0].version = 19
+    assert "(Expand asks for " in told(model, tmp_path / "m.onnx")
+
+
+def test_text_that_is_put_together(tmp_path):
+    doubled = [node("StringConcat", [f"t{n}", f"t{n}"], [f"t{n + 1}"]) for n in range(40)]
+    model = gathered([*doubled, node("Equal", ["t40", "t0"], ["same"]), node("Cast", ["same"], ["big"], to=FLOAT)],
+                     t0=np.array(["a"], object))  # fmt: skip
+    model.opset_import[0].version = 20
+    assert "StringConcat (t1): text that is put together" in told(model, tmp_path / "m.onnx")
+
+
+def chosen(condition: list[onnx.NodeProto], **values: np.ndarray) -> onnx.ModelProto:
+    """Return a network with two branches, the other of which expands a number to ``sides``."""
+    branches = [
+        helper.make_graph(nodes, "b", [], [helper.make_tensor_value_info(nodes[-1].output[0], FLOAT, [1])])
+        for nodes in (
+            [node("Identity", ["one"], ["then"])],
+            [node("Expand", ["one", "sides"], ["wide"]), node("ReduceSum", ["wide"], ["else"], keepdims=0)],
+        )
+    ]
+    choice = node("If", ["condition"], ["big"], then_branch=branches[0], else_branch=branches[1])
+    return gathered([*condition, choice], one=ONE, limit=np.array(9, "float32"), **values)
+
+
+SUMMED = [node("ReduceSum", ["x"], ["s"], keepdims=0), node("Less", ["s", "limit"], ["condition"])]
+
+
+def test_branches_that_the_picture_chooses(tmp_path, monkeypatch):
+    """A run on an empty picture shows one of them."""
+    monkeypatch.setattr(runtime, "open_session", lambda *_, **__: pytest.fail("onnxruntime was asked"))
+    said = told(chosen(SUMMED, sides=SIDES), tmp_path / "m.onnx")
+    assert re.search(r"If \(big\): which of its branches is run depends on what the picture shows", said)
+
+
 @pytest.mark.parametrize("case", HIDDEN)
 def test_what_shapes_do_not_tell_is_run_within_bounds_first(tmp_path, case, monkeypatch):
     opened = []

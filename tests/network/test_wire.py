@@ -80,6 +80,15 @@ def test_numbers_of_one_byte_count_as_what_they_take_in_memory():
         survey(numbers, Limits(weights=7000))
 
 
+def test_names_of_megabytes():
+    """They are copied at every step; metadata is not."""
+    content = message(7, message(1, message(1, b"a" * 300_000) * 400))
+    with pytest.raises(UnreadableModel, match=r"more than 100M bytes of names; --limit nodes=100k accepts it"):
+        survey(content, LIMITS)
+    assert survey(content, Limits(nodes=100_000)).nodes == 1
+    assert survey(message(14, message(2, b"a" * 300_000)) * 400, LIMITS).nodes == 0
+
+
 def test_graphs_inside_graphs():
     content = b""
     for _ in range(13):
@@ -93,6 +102,7 @@ def test_graphs_inside_graphs():
     [
         b"\x3a\xff\xff\xff\xff\x0f",  # a graph of four gigabytes in six bytes
         b"\x3a" + b"\xff" * 12,  # a length without end
+        b"\x08" + b"\x80" * 10 + b"\x01",  # a number of more bytes than there are
         b"\x3a",
         b"\x0b\x0c",  # groups
         b"I am a text file, not a model",

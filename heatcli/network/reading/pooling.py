@@ -31,6 +31,22 @@ def _window(
     return Window(kernel=tuple(kernel), strides=strides, dilations=dilations, pads=begin)
 
 
+def _met(window: Window, size: Ints, output: Ints) -> Window:
+    """Return ``window`` without the places at its ends that meet padding alone, where it is longer than the input.
+
+    A file can ask for windows of any length, and kernels take the places one by one.
+    """
+    kernel, pads = list(window.kernel), list(window.pads)
+    for axis, (k, s, d, pad, n, o) in enumerate(
+        zip(kernel, window.strides, window.dilations, pads, size, output, strict=True)
+    ):
+        if k > n:
+            first = min(max(0, -(-(pad - (o - 1) * s) // d)), pad // d, k - 1)
+            last = min(k - 1, max(first, (n - 1 + pad) // d))
+            kernel[axis], pads[axis] = last - first + 1, pad - first * d
+    return Window(kernel=tuple(kernel), strides=window.strides, dilations=window.dilations, pads=tuple(pads))
+
+
 @reads("MaxPool")
 def max_pool(
     node: Node,
@@ -46,6 +62,7 @@ def max_pool(
 ) -> Layer:
     x = data(x)
     window = _window(node, x.shape, kernel_shape, strides, dilations, pads, auto_pad)
+    window = _met(window, x.shape[2:], node.shape[2:])
     return MaxPooling(name=node.name, operation=node.operation, inputs=(x.name,), window=window)
 
 
@@ -69,6 +86,7 @@ def average_pool(
         declared = pads[len(kernel_shape) :]
     divisors = _divisors(window, x.shape[2:], node.shape[2:], declared, bool(count_include_pad))
     weights = (1.0 / divisors).astype("float32")
+    window = _met(window, x.shape[2:], node.shape[2:])
     return AveragePooling(
         name=node.name, operation=node.operation, inputs=(x.name,), window=window, weights=weights[None, None]
     )
@@ -84,17 +102,18 @@ def _divisors(window: Window, shape: Ints, output: Ints, end_pads: Ints | None, 
     for axis, (n, o) in enumerate(zip(shape, output, strict=True)):
         kernel, stride = window.kernel[axis], window.strides[axis]
         dilation, begin = window.dilations[axis], window.pads[axis]
-        positions = np.arange(o)[:, None] * stride - begin + np.arange(kernel)[None, :] * dilation
+        starts = np.arange(o, dtype="int64") * stride - begin
+        before, after = 0, n
         if count_pads:
             end = (
                 end_pads[axis]
                 if end_pads is not None
                 else max(0, (o - 1) * stride + (kernel - 1) * dilation + 1 - n - begin)
             )
-            counted = (positions >= -begin) & (positions < n + end)
-        else:
-            counted = (positions >= 0) & (positions < n)
-        divisors = divisors[..., None] * counted.sum(axis=1)
+            before, after = -begin, n + end
+        first = np.clip(-((starts - before) // dilation), 0, kernel)  # places from here on lie behind the front edge
+        stop = np.clip(-((starts - after) // dilation), 0, kernel)  # and from here on behind the end
+        divisors = divisors[..., None] * (stop - first)
     return np.maximum(divisors, 1)
 
 
@@ -121,6 +140,7 @@ def resample(node: Node, x: Argument, *inputs: Argument, **attributes: Any) -> L
             attributes,
             None if scales is None else constant(scales, "its list of scales"),
         )
+        matrix = sampling.matrix(axis, x.shape[axis], node.shape[axis])
     except NotByAxis as error:
         raise Unreadable(str(error)) from error
     return Resampling(
@@ -128,7 +148,7 @@ def resample(node: Node, x: Argument, *inputs: Argument, **attributes: Any) -> L
         operation=node.operation,
         inputs=(x.name,),
         axis=axis,
-        weights=sampling.matrix(axis, x.shape[axis], node.shape[axis]),
+        weights=matrix,
     )
 
 

@@ -170,7 +170,10 @@ def axis_by_axis(node: onnx.NodeProto, steps: Steps) -> str | None:
         return None
     for axis in changed:
         if nearest:
-            matrix = sampling.matrix(axis, shape[axis], wanted[axis])
+            try:
+                matrix = sampling.matrix(axis, shape[axis], wanted[axis])
+            except NotByAxis as error:
+                raise Unwritable(str(error)) from error
             if not np.array_equal(matrix.sum(axis=0), np.ones(wanted[axis])):
                 raise Unwritable("points outside the picture")
             x = steps.node("Gather", x, steps.constant(matrix.argmax(axis=0), np.int64), axis=axis)
