@@ -187,7 +187,7 @@ def _write(
 
     jobs = min(cores(), JOBS)
     with (
-        replacing(page) as stream,
+        replacing(page, within=page.parent) as stream,
         ThreadPoolExecutor(jobs) as executor,
         bar(len(gathered.sources)) as advance,
     ):
