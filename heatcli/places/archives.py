@@ -14,7 +14,6 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, cast
 
 from heatcli.opening import opened
