@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -14,7 +15,8 @@ from typing import Any, BinaryIO, Self
 
 from heatcli.batch.records import SCHEMA, Record, line
 from heatcli.errors import OutputError, UsageError
-from heatcli.replacing import replacing
+from heatcli.opening import STRANGE, Irregular, opened
+from heatcli.replacing import leads_out, replacing
 
 if sys.platform != "win32":
     import fcntl
@@ -35,14 +37,17 @@ def read(path: Path) -> Iterator[Record]:
 def lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file of records as they are, none where there is no such file.
 
-    What is longer than any record comes in pieces, so that no file of another kind fills the memory.
+    What is longer than any record comes in pieces, so that no file of another kind fills the memory. Raises UsageError
+    for what is no regular file.
     """
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             while row := stream.readline(LONGEST):
                 yield row
     except FileNotFoundError:
         return
+    except Irregular as error:
+        raise UsageError(f"{path}: {error.strerror}; move it away, or give another output folder with -o") from None
 
 
 def parsed(row: bytes) -> Record | None:
@@ -144,6 +149,10 @@ class RecordFile:
         try:
             self._made |= not self.path.parent.exists()
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.exists() and not self.path.is_file() and not self.path.is_dir():  # a pipe waits for a reader
+                raise OSError(errno.EINVAL, STRANGE, str(self.path))
+            if leads_out(self.path, self.path.parent):
+                raise OSError(errno.ELOOP, "it is a link that leads out of the output folder", str(self.path))
             while True:
                 stream = self.path.open("ab", buffering=0)
                 _lock(stream, self.path)

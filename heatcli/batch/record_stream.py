@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from heatcli.batch.record_file import LONGEST
 from heatcli.batch.records import SCHEMA, Record
+from heatcli.opening import opened
 
 
 @dataclass
@@ -27,11 +29,12 @@ class LeftOut:
 def stream(path: Path, left_out: LeftOut | None = None) -> Iterator[Record]:
     """Yield the records of a file in order; what is none is counted in ``left_out``.
 
-    A line that a crash tore is left out, and so is one of another schema. Raises OSError where the file cannot be read.
+    A line that a crash tore is left out, and so is one of another schema, or longer than any record. Raises OSError
+    where the file cannot be read.
     """
     counted = LeftOut() if left_out is None else left_out
-    with path.open("rb") as lines:
-        for line in lines:
+    with opened(path) as lines:
+        while line := lines.readline(LONGEST):
             if not line.strip():
                 continue
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,8 +88,8 @@ def survey(
             earlier.other = earlier.other or entry
             earlier.others += 1
             continue
-        if isinstance(scale := settings.get("scale"), int | float):
-            earlier.scale = float(scale)
+        if isinstance(scale := settings.get("scale"), float) and 0 < scale < math.inf:  # files can be edited by hand
+            earlier.scale = scale
         if item.is_stdin or not _up_to_date(item, entry.get("output"), output, source):
             continue
         done[name] = done.get(name, 0) + 1

@@ -127,7 +127,7 @@ class Work:
             for place, content in files.items():
                 size += len(content)
                 if not job.dry:
-                    written(place, content, job.base)
+                    written(place, content, job.base, None if place == job.plan.file else job.plan.around)
             also = [place for place in files if place != output]
         entry = records.record(
             explanation,
@@ -155,14 +155,17 @@ class Work:
         return stream.getvalue()
 
 
-def written(place: str, content: bytes, base: str = "") -> None:
+def written(place: str, content: bytes, base: str = "", within: str | None = None) -> None:
     """Write a file whole or not at all; a relative place is seen from the folder ``base``, if given.
+
+    No link leads out of the folder ``within``, which is seen from there too.
 
     Raises OutputError where the disk is full or the like, so that no other file could be written either, and Unwritable
     where it is this one that cannot.
     """
     try:
-        storage.write(storage.seen_from(base, place), content)
+        around = None if within is None else storage.seen_from(base, within)
+        storage.write(storage.seen_from(base, place), content, within=around)
     except OSError as error:
         reason = f"cannot write {storage.shown(place)}: {storage.reason(error)}"
         raise (OutputError if error.errno in NO_PLACE else Unwritable)(reason) from error

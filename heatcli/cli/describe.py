@@ -139,7 +139,7 @@ def describe(
     if written is not None and output == "-":
         emit(_text(written).rstrip("\n"), lines=True)
     elif written is not None:
-        with replacing(path) as stream:
+        with replacing(path, within=path.parent if output is None else None) as stream:
             stream.write(_text(written).encode("utf-8"))
     if json:
         beside = None if written is None else str(path)

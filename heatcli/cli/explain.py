@@ -212,7 +212,7 @@ def explain(
             run.watch(look, resume=resume, every=interval)
         code = run.over(found, resume=resume)
     if page is not None:
-        run.report(found, page)
+        run.report(found, page, Limits.of(loading.get("limits")))
     return code
 
 

@@ -13,6 +13,7 @@ from heatcli.cli import options, values
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import count
 from heatcli.errors import UsageError
+from heatcli.limits import Limits
 from heatcli.places.outputs import RECORDS, check_writable
 from heatcli.visible import visible
 
@@ -64,6 +65,15 @@ def report(
             rich_help_panel=options.OUTPUT,
         ),
     ] = "5000",
+    max_pixels: Annotated[
+        str | None,
+        typer.Option(
+            "--max-pixels",
+            metavar="N",
+            help="Pictures with more pixels are not shown; default 80M. `explain` takes the same.",
+            rich_help_panel=options.STRANGERS,
+        ),
+    ] = None,
     parquet: Annotated[
         bool,
         typer.Option(
@@ -99,7 +109,8 @@ def report(
         raise UsageError(f"--thumbnails {side}: sides from {SMALLEST} to {LARGEST} pixels are possible")
     console = stderr_console(quiet=quiet)
     tables = {"parquet": parquet, "spreadsheet": spreadsheet}
-    written = write(records, page, console, verbose=verbose, thumbnails=side, most=held, **tables)
+    pixels = Limits.of(values.limits(None, max_pixels)).pixels
+    written = write(records, page, console, verbose=verbose, thumbnails=side, most=held, max_pixels=pixels, **tables)
     if json:
         from heatcli.batch.records import json_text
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.text import Text
@@ -25,6 +25,7 @@ from heatcli.cli import planned, report, telling
 from heatcli.cli.console import emit, stderr_console
 from heatcli.cli.text import count, duration
 from heatcli.errors import ClusterError, Fault, HeatcliError, OutputError
+from heatcli.limits import Limits
 from heatcli.places import storage
 from heatcli.places.items import Item
 from heatcli.places.outputs import RECORDS
@@ -94,8 +95,9 @@ class Run:
                 emit(f"{heading:<9}{text}")
         return 0
 
-    def report(self, found: Sources, page: Path) -> None:
+    def report(self, found: Sources, page: Path, limits: Limits) -> None:
         """Write the page of all that is on record; pictures and heatmaps behind URLs are fetched for it."""
+        options: dict[str, Any] = {"verbose": self.verbose, "max_pixels": limits.pixels}
         place = self.batch.job.plan.records or ""
         by_name = {item.name: item for item in found.items}
 
@@ -108,13 +110,13 @@ class Run:
             return storage.read(place) if isinstance(place, str) and storage.is_remote(place) else None
 
         if not storage.is_remote(place):
-            report.write(Path(place), page, self.console, verbose=self.verbose, open_input=picture)
+            report.write(Path(place), page, self.console, open_input=picture, **options)
             return
         with tempfile.TemporaryDirectory(prefix="heatcli-report-") as folder:
             copy = Path(folder) / RECORDS
             with copy.open("wb") as stream:
                 storage.fetch(place, stream)
-            report.write(copy, page, self.console, verbose=self.verbose, open_input=picture, open_output=heatmap)
+            report.write(copy, page, self.console, open_input=picture, open_output=heatmap, **options)
 
     def watch(self, look: Callable[[], Sources], *, resume: bool, every: float) -> NoReturn:
         """Explain what is there and what arrives, looking every so many seconds, until an interrupt ends it."""

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from heatcli.errors import PictureError
+from heatcli.limits import Limits
 from heatcli.pictures.labels import Labels
 from heatcli.pictures.placement import Placement
 from heatcli.pictures.reading import read_picture
@@ -103,8 +104,9 @@ def _boxed(box: Box, placement: Placement) -> Array:
 def _masked(file: Path | None, placement: Placement) -> Array:
     if file is None:
         return np.zeros(placement.network, bool)
-    mask = read_picture(file).convert("L").point([0] + [255] * 255)
     tall, wide = placement.picture
+    most = max(Limits.pixels, tall * wide)  # as large as a picture that was accepted
+    mask = read_picture(file, most).convert("L").point([0] + [255] * 255)
     if mask.size != (wide, tall):
         stated = "×".join(map(str, mask.size))
         raise PictureError(f"{file}: the mask has {stated} pixels; its picture has {wide}×{tall}, upright")

@@ -53,6 +53,7 @@ class Job:
         network = explainer.network
         self.explainer = explainer
         self.output = stored.beside(explainer.model.path) if output is None else Path(output)
+        self._typed = None if output is None else self.output
         self.checkpoint = self.output.with_name(f"{self.output.name.removesuffix('.npz')}.part.npz")
         self.layers = len(detections(network))
         self.reports: dict[str, Report | None] = {}
@@ -118,7 +119,7 @@ class Job:
             **more,
         }
         try:
-            with replacing(path) as stream:
+            with replacing(path, within=None if path == self._typed else path.parent) as stream:
                 stored.write(stream, [model for model in present if model is not None], description)
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error.strerror or error}") from error

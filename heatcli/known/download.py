@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import (
@@ -38,6 +38,8 @@ TIMEOUT = 30.0
 """Seconds without an answer or a byte after which a connection counts as broken."""
 PATIENCE, SLOWEST = 60.0, 100_000
 """So many bytes must come within so many seconds, or the connection counts as broken too."""
+AROUND = 1 << 20
+"""So many bytes may come around the file, and once more what it has itself: headers, redirects, the sizes of parts."""
 BLOCK = 1 << 18
 NOT_SATISFIABLE = 416
 PARTIAL = 206
@@ -123,13 +125,12 @@ def _receive(source: str, known: Known, part: Part, progress: Progress | None) -
     if part.size:
         headers["Range"] = f"bytes={part.size}-"
     request = Request(source, headers=headers)  # noqa: S310 - the scheme was checked before
-    with _opener().open(request, timeout=TIMEOUT) as answer:
+    with _opener(_Pace(2 * known.size + AROUND)).open(request, timeout=TIMEOUT) as answer:
         if part.size:
             _go_on(answer.status, answer.headers.get("Content-Range", ""), known, part)
-        before, pace = part.size, _Pace()
+        before = part.size
         while part.size < known.size and (block := answer.read1(min(BLOCK, known.size - part.size))):
             part.write(block)
-            pace.moved(len(block))
             if progress is not None:
                 progress(part.size, known.size)
         if part.size == known.size:
@@ -163,14 +164,20 @@ def _verify(known: Known, part: Part) -> None:
 
 
 class _Pace:
-    """Watches how fast bytes come; a server that sends one now and then would hold us forever."""
+    """Watches how fast bytes come, and how many, those of headers too.
 
-    def __init__(self) -> None:
-        self._since, self._bytes = time.monotonic(), 0
+    A server that sends one now and then, or headers without end, would hold us forever.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._since, self._bytes, self._left = time.monotonic(), 0, most
 
     def moved(self, amount: int) -> None:
-        """Count ``amount`` bytes; raises OSError where too few came in the time."""
+        """Count ``amount`` bytes; raises OSError where too few came in the time, or more than the file can take."""
         self._bytes += amount
+        self._left -= amount
+        if self._left < 0:
+            raise OSError("sends much more than the file")
         passed = time.monotonic() - self._since
         if passed < PATIENCE:
             return
@@ -192,7 +199,21 @@ class _Redirects(HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener() -> OpenerDirector:
+def _watched(pace: _Pace) -> ssl.SSLContext:
+    """Return how connections are secured, ``pace`` being told of all that comes through them."""
+
+    class Watched(ssl.SSLSocket):
+        def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+            amount = super().recv_into(buffer, nbytes, flags)
+            pace.moved(amount)
+            return amount
+
+    context = ssl.create_default_context()
+    context.sslsocket_class = Watched
+    return context
+
+
+def _opener(pace: _Pace) -> OpenerDirector:
     """Return what opens https addresses and no others, through the proxies that the environment names."""
     opener = OpenerDirector()
     for handler in (
@@ -201,7 +222,7 @@ def _opener() -> OpenerDirector:
         HTTPDefaultErrorHandler(),
         HTTPErrorProcessor(),
         _Redirects(),
-        HTTPSHandler(context=ssl.create_default_context()),
+        HTTPSHandler(context=_watched(pace)),
     ):
         opener.add_handler(handler)
     return opener

@@ -18,6 +18,7 @@ from PIL.Image import Image
 from heatcli.errors import PictureError
 from heatcli.limits import Limits, rounded_up
 from heatcli.opening import Irregular, TooLarge, opened, size, whole
+from heatcli.pictures import scans
 
 Source = str | Path | bytes | BinaryIO | Image
 
@@ -133,8 +134,10 @@ def _opened(stream: BinaryIO, name: str, most: int, at_least: int | None) -> Ima
 
 
 def _check_canvas(stream: BinaryIO, name: str, most: int) -> None:
-    """Check the size of a WebP file, whose decoder takes memory for all of it as soon as it is opened."""
+    """Check what decoders do not: the size of a WebP, before memory is taken for all of it, and the scans of a JPEG."""
     head = stream.read(30)
+    if head.startswith(scans.START) and scans.too_many(stream):
+        raise PictureError(f"{name}: goes over its pixels more than {scans.MOST} times, as no photograph does")
     stream.seek(0)
     if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) == 30:
         _check_size(1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little"), name, most)

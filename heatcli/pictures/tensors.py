@@ -18,6 +18,9 @@ START = b"\x93NUMPY"
 MOST_BYTES = 1 << 30
 """The largest tensor that is read; no classifier takes a single input anywhere near it."""
 
+MOST_SIDE = 1 << 62
+"""No axis is longer, not even that of an array that is empty because of another one."""
+
 NUMBERS = "fiub"
 """The kinds of NumPy types that count as numbers: floats, integers, booleans."""
 
@@ -49,6 +52,8 @@ def _read(stream: BinaryIO, length: int, name: str) -> np.ndarray:
         raise PictureError(f"{name}: holds Python objects; save an array of numbers")
     if dtype.kind not in NUMBERS:
         raise PictureError(f"{name}: holds {dtype}, not numbers")
+    if any(isinstance(side, bool) or side > MOST_SIDE for side in shape):  # which Python takes for numbers, NumPy not
+        raise PictureError(f"{name}: is a broken .npy file (its shape is {shape})")
     claimed, there = math.prod(shape) * dtype.itemsize, length - stream.tell()
     if min(shape, default=0) < 0:
         raise PictureError(f"{name}: is a broken .npy file (its shape is {shape})")

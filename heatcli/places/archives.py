@@ -6,6 +6,7 @@ Members of a tar are read by first byte and length, those of a zip through the a
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tarfile
 import threading
@@ -13,9 +14,9 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple, cast
 
+from heatcli.opening import opened
 from heatcli.places import remote, storage
 from heatcli.places.remote import StorageError
 
@@ -26,6 +27,10 @@ MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd":
 BLOCK = tarfile.BLOCKSIZE
 MOST_OPEN = 8
 """Zip archives that a process keeps open."""
+HEADERS = 1 << 20
+"""Bytes that the headers of one member of a tar may take: long names, times and attributes are in them."""
+DIGITS = re.compile(rb"\d{300}")
+"""So many in a row stand in no header; tarfile of older Python versions takes the square of their number in time."""
 
 
 class ArchiveError(StorageError):
@@ -77,7 +82,7 @@ def tar_member(place: str, start: int, size: int) -> bytes:
     if storage.is_remote(place):
         content = remote.part(place, begin, BLOCK + size)
     else:
-        with Path(place).open("rb", buffering=0) as stream:
+        with opened(place) as stream:
             stream.seek(begin)
             content = stream.read(BLOCK + size)
     try:
@@ -91,14 +96,14 @@ def tar_member(place: str, start: int, size: int) -> bytes:
 
 def zip_member(place: str, start: int, name: str, size: int) -> bytes:
     """Return member number ``start``; raises ArchiveError where it has another name or size, or is broken."""
-    opened = _zips.opened(place)
-    with opened.lock, _translated("zip member"):
-        listed = opened.archive.infolist()
+    held = _zips.opened(place)
+    with held.lock, _translated("zip member"):
+        listed = held.archive.infolist()
         info = listed[start] if start < len(listed) else None
         if info is None or info.filename.removeprefix("./") != name or info.file_size != size:
             raise ArchiveError("the archive has changed since it was searched; run the command again")
-        with opened.archive.open(info) as stream:
-            content = stream.read(size + 1)
+        with held.archive.open(info) as stream:
+            content = remote.bounded(cast("BinaryIO", stream), size)
     if len(content) != size:
         raise ArchiveError(f"broken zip member ({len(content):,} bytes of {size:,})")
     return content
@@ -112,9 +117,15 @@ def _of_tar(stream: BinaryIO) -> Iterator[Member]:
     if packed is not None:
         raise ArchiveError(refusal(f".{packed}"))
     stream.seek(0)
-    with _translated("tar"), tarfile.open(fileobj=stream, mode="r:") as archive:
+    headers = _Headers(stream)
+    with _translated("tar"), tarfile.open(fileobj=cast("BinaryIO", headers), mode="r:") as archive:
+        before = 0
         while (info := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # which would hold all of them
+            headers.left = HEADERS
+            if info.size < 0 or archive.offset <= before:  # the next one would be this one or an earlier one again
+                raise ArchiveError(f"the archive is broken from byte {before:,} on; what lies before is taken")
+            before = archive.offset
             if info.isreg() and info.offset_data + info.size > total:
                 raise ArchiveError(f"the archive is cut off in the middle of {info.name}; what lies before is taken")
             if info.isreg() and not info.issparse():
@@ -142,7 +153,7 @@ def _stream(place: str) -> Iterator[BinaryIO]:
         with remote.opened(place) as stream:
             yield stream
     else:
-        with Path(place).open("rb") as stream:
+        with opened(place) as stream:
             yield stream
 
 
@@ -168,6 +179,23 @@ def _translated(what: str) -> Iterator[None]:
         raise ArchiveError(f"broken {what} ({text})") from error
 
 
+class _Headers:
+    """What tarfile reads of an archive while its members are listed: the headers of one are ``left`` so many bytes."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self.left = stream, HEADERS
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        self.left -= size
+        if size < 0 or self.left < 0:
+            raise ArchiveError(f"a header has more than the {HEADERS:,} bytes that are read; what lies before is taken")
+        content = self._stream.read(size)
+        if size > BLOCK and DIGITS.search(content):
+            raise ArchiveError("a header holds a number that is too long; what lies before is taken")
+        return content
+
+
 class _OpenZip:
     """An archive whose directory has been read; it closes when nobody holds it."""
 
@@ -175,6 +203,8 @@ class _OpenZip:
         self.lock = threading.Lock()
         with _translated("zip"):
             self.stream = remote.kept_open(place) if storage.is_remote(place) else None
+            if self.stream is None:
+                opened(place).close()  # it is a regular file; zipfile opens it by its name, and closes it by itself
             self.archive = zipfile.ZipFile(place if self.stream is None else self.stream)
 
 

@@ -37,6 +37,11 @@ class Plan:
         """Whether the one heatmap is written to stdout."""
         return self.folder is None and self.file is None
 
+    @property
+    def around(self) -> str:
+        """The folder that no file leaves whose name was made up; that of ``file`` was typed."""
+        return self.folder if self.folder is not None else storage.parent(self.file or "")
+
     def heatmap(self, item: Item, target: int | None = None) -> str:
         """Return the place of this item's heatmap for class ``target``, such as ``maps/a/cat.281.heatmap.png``."""
         middle = f".{target}" if self.several and target is not None else ""
@@ -124,9 +129,8 @@ def check(plan: Plan, items: Sequence[Item]) -> None:
         for item in items:
             if item.path is not None and os.path.normcase(item.path.absolute()) == file:
                 raise UsageError(f"the heatmap would overwrite the picture {item.name}; give another -o")
-    place = plan.folder if plan.folder is not None else storage.parent(plan.file or "")
-    if storage.is_remote(place):
-        remote.check_writable(place)
+    if storage.is_remote(plan.around):
+        remote.check_writable(plan.around)
         return
     if plan.records is not None:
         check_writable(storage.parent(plan.records))

@@ -73,12 +73,15 @@ def read(place: str, limit: int = MOST_BYTES) -> bytes:
         return remote.bounded(stream, limit)
 
 
-def write(place: str, content: bytes) -> None:
-    """Write the file at ``place`` whole or not at all; makes its folder. Raises OSError."""
+def write(place: str, content: bytes, *, within: str | None = None) -> None:
+    """Write the file at ``place`` whole or not at all; makes its folder. Raises OSError.
+
+    No link leads out of the folder ``within``, if given, or to another name in it; see ``replacing``.
+    """
     if is_remote(place):
         remote.write(place, content)
         return
-    with replacing(Path(place)) as stream:
+    with replacing(Path(place), within=None if within is None else Path(within)) as stream:
         stream.write(content)
 
 

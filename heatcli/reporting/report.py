@@ -13,6 +13,7 @@ from heatcli.batch.record_stream import LeftOut, stream
 from heatcli.batch.records import SCHEMA, Record
 from heatcli.cores import cores
 from heatcli.errors import Unwritable, UsageError
+from heatcli.limits import Limits
 from heatcli.places.outputs import check_writable
 from heatcli.replacing import replacing
 from heatcli.reporting.entries import Gathered, Source
@@ -65,6 +66,7 @@ def write_report(
     *,
     thumbnails: int = THUMBNAILS,
     most: int = MOST,
+    max_pixels: int = Limits.pixels,
     parquet: bool = False,
     spreadsheet: bool = False,
     open_input: Opener | None = None,
@@ -73,7 +75,8 @@ def write_report(
 ) -> Written:
     """Write a ``page`` about the file of ``records``, and all of them as rows in a CSV file beside it.
 
-    The page holds the first ``most`` records, with pictures and heatmaps of at most ``thumbnails`` pixels. A page
+    The page holds the first ``most`` records, with pictures and heatmaps of at most ``thumbnails`` pixels, made
+    of those that have no more than ``max_pixels``. A page
     called report.html has summary.csv beside it, one of another name NAME.csv; with ``parquet`` also the same as
     Parquet; for a ``spreadsheet`` no text of the CSV is a formula. ``open_input`` and ``open_output`` are asked first
     for a record's picture and heatmap; where they give none, it is looked for among files and members of archives. They
@@ -99,7 +102,7 @@ def write_report(
                     table.add(cells)
             if not gathered.records:
                 raise UsageError(_nothing(records, left_out))
-            missing, examples = _write(gathered, records, page, thumbnails, open_input, open_output, bar)
+            missing, examples = _write(gathered, records, page, thumbnails, max_pixels, open_input, open_output, bar)
     except OSError as error:
         raise Unwritable(f"cannot write {page}: {error.strerror or error}; give another -o") from error
     return Written(
@@ -145,6 +148,7 @@ def _write(
     records: Path,
     page: Path,
     side: int,
+    max_pixels: int,
     open_input: Opener | None,
     open_output: Opener | None,
     bar: Bar,
@@ -168,7 +172,7 @@ def _write(
 
     def small(source: Source) -> Thumbnail | Missing:
         kind, record = source
-        return thumbnail(openers[kind](record), side)
+        return thumbnail(openers[kind](record), side, max_pixels)
 
     def images() -> Iterator[Thumbnail | Missing]:
         nonlocal missing
@@ -187,7 +191,7 @@ def _write(
 
     jobs = min(cores(), JOBS)
     with (
-        replacing(page) as stream,
+        replacing(page, within=page.parent) as stream,
         ThreadPoolExecutor(jobs) as executor,
         bar(len(gathered.sources)) as advance,
     ):

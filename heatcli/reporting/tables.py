@@ -36,7 +36,7 @@ def csv_table(path: Path, *, spreadsheet: bool = False) -> Iterator[Table]:
     byte of a file name that is no UTF-8 as ``\udcff``. For a ``spreadsheet``, which takes texts that begin with ``=``
     and some other signs for formulas, these get an apostrophe before them.
     """
-    with replacing(path) as stream:
+    with replacing(path, within=path.parent) as stream:
         lines = io.TextIOWrapper(stream, "utf-8", errors="backslashreplace", newline="")
         try:
             yield _Csv(lines, spreadsheet=spreadsheet)
@@ -48,7 +48,7 @@ def csv_table(path: Path, *, spreadsheet: bool = False) -> Iterator[Table]:
 def parquet_table(path: Path) -> Iterator[Table]:
     """Yield what writes rows to ``path`` as Parquet, in row groups. Raises UsageError without pyarrow."""
     require_parquet()
-    with replacing(path) as stream:
+    with replacing(path, within=path.parent) as stream:
         table = _Parquet(stream)
         try:
             yield table

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL.Image import Resampling
 
 from heatcli.errors import PictureError
+from heatcli.limits import Limits
 from heatcli.pictures.reading import read_picture
 
 QUALITY = 60
@@ -33,14 +34,17 @@ class Missing:
     reason: str
 
 
-def thumbnail(source: Path | bytes | None, side: int) -> Thumbnail | Missing:
-    """Return the picture at ``source`` with its longer side of at most ``side`` pixels, never enlarged."""
+def thumbnail(source: Path | bytes | None, side: int, most: int = Limits.pixels) -> Thumbnail | Missing:
+    """Return the picture at ``source`` with its longer side of at most ``side`` pixels, never enlarged.
+
+    One of more than ``most`` pixels is not opened.
+    """
     if source is None:
         return Missing("no such file")
     if isinstance(source, Path) and source.suffix.lower() == ".npy":
         return Missing("a tensor, no picture")
     try:
-        image = read_picture(source, at_least=2 * side)
+        image = read_picture(source, most, at_least=2 * side)
     except PictureError as error:
         name = str(source) if isinstance(source, Path) else "the picture"
         return Missing(str(error).removeprefix(f"{name}: "))

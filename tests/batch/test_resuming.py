@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from heatcli.batch import resuming
 from heatcli.batch.records import Record
 from heatcli.places.items import Item, single
@@ -71,6 +73,11 @@ def test_other_settings_are_found_and_one_scale_is_taken_on() -> None:
     assert found.finished == {"a.jpg"}
     assert (found.other or {})["input"] == "b.jpg"
     assert (found.others, found.scale) == (1, 0.5)
+
+
+@pytest.mark.parametrize("scale", [10**400, float("inf"), float("nan"), -1.0, 0.0, True, "0.5", None])
+def test_a_scale_that_is_none_is_passed_over(scale: Any) -> None:
+    assert survey(["a"], [entry("a", scale=scale)]).scale is None
 
 
 def test_what_changed_is_named() -> None:

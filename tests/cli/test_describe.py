@@ -148,3 +148,12 @@ def test_where_none_is_right_nothing_is_written(heatcli: Run, emoji: tuple[str, 
     assert "ways makes the network right; nothing is written" in done.err
     assert json.loads(done.out)["path"] is None
     assert not Path("emoji.heatcli.json").exists()
+
+
+def test_a_link_that_waits_beside_the_model_is_not_followed(heatcli: Run) -> None:
+    SIDECAR.symlink_to("elsewhere")
+    given = ("models", "describe", "net.onnx", "--preprocess", "unit")
+    assert heatcli(*given).code == 0
+    assert not Path("elsewhere").exists()
+    assert SIDECAR.is_file()
+    assert not SIDECAR.is_symlink()

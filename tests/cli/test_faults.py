@@ -71,8 +71,8 @@ def test_where_no_heatmap_can_be_written_it_stops(heatcli: Run, monkeypatch: pyt
             raise OSError(number, os.strerror(number))
 
     @contextmanager
-    def replacing(path: Path) -> Iterator[Any]:
-        with replacing_.replacing(path) as stream:
+    def replacing(path: Path, **options: Any) -> Iterator[Any]:
+        with replacing_.replacing(path, **options) as stream:
             yield Full(stream) if path.name.startswith("b.") else stream
 
     with monkeypatch.context() as patched:
@@ -209,15 +209,85 @@ def test_a_folder_in_the_place_of_the_records_is_said(heatcli: Run) -> None:
 
 def test_records_behind_a_link_stay_behind_it(heatcli: Run) -> None:
     Path("maps").mkdir()
-    RECORDS.symlink_to("../real.jsonl")
+    RECORDS.symlink_to("real.jsonl")
     assert heatcli(*HERE).code == 0
-    with Path("real.jsonl").open("ab") as stream:
+    with Path("maps/real.jsonl").open("ab") as stream:
         stream.write(b'{"torn')
     Path("maps/a.heatmap.png").unlink()
     assert heatcli(*HERE).code == 0
     assert RECORDS.is_symlink()
-    assert Path("real.jsonl").is_file()
-    complete()
+    assert Path("maps/real.jsonl").is_file()
+    assert sorted(entry["input"] for entry in entries()) == NAMES
+
+
+LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes as POSIX has them")
+
+
+@LINKS
+@pytest.mark.parametrize("there", [True, False])
+def test_records_that_lead_out_of_the_folder_are_refused(heatcli: Run, there: bool) -> None:
+    Path("maps").mkdir()
+    RECORDS.symlink_to("../mine")
+    if there:
+        Path("mine").write_text("\n")
+    done = heatcli(*HERE)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "heatcli: cannot write maps/records.jsonl: it is a link that leads out of the output folder\n"
+    assert Path("mine").exists() == there
+    assert not there or Path("mine").read_text() == "\n"
+
+
+@LINKS
+def test_records_that_are_a_pipe_are_refused_at_once(heatcli: Run) -> None:
+    Path("maps").mkdir()
+    os.mkfifo(RECORDS)
+    said = "is a pipe or a device, not a regular file"
+    done = heatcli(*HERE)
+    assert (done.code, done.err) == (1, f"heatcli: cannot write maps/records.jsonl: {said}\n")
+    done = heatcli(*HERE, "--plan")
+    assert (done.code, said in done.err) == (2, True)
+    done = heatcli("report", "maps")
+    assert (done.code, done.err) == (2, f"heatcli: maps/records.jsonl: cannot be read ({said})\n")
+
+
+@LINKS
+def test_links_that_were_planted_in_the_output_folder_lead_nowhere(heatcli: Run) -> None:
+    """A heatmap takes the place of a link or pipe of its name; a folder that leads out costs what would go there."""
+    Path("maps").mkdir()
+    Path("elsewhere").mkdir()
+    Path("mine").write_text("mine")
+    Path("maps/a.heatmap.png").symlink_to("../mine")
+    os.mkfifo("maps/b.heatmap.png")
+    Path("maps/sub").symlink_to("../elsewhere")
+    done = heatcli(*HERE)
+    assert done.code == 1
+    assert "cannot write maps/sub/a.heatmap.png: a link in its place leads out of the output folder\n" in done.err
+    assert done.out == "maps/a.heatmap.png\nmaps/b.heatmap.png\n"
+    assert Path("mine").read_text() == "mine"
+    assert not any(Path("elsewhere").iterdir())
+    for name in ("a", "b"):
+        assert not Path(f"maps/{name}.heatmap.png").is_symlink()
+        assert Path(f"maps/{name}.heatmap.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("report.html", "summary.csv"):
+        Path(f"maps/{name}").symlink_to("../mine")
+    assert heatcli("report", "maps").code == 0
+    assert Path("mine").read_text() == "mine"
+
+
+@LINKS
+def test_a_link_that_was_typed_is_followed(heatcli: Run) -> None:
+    Path("real").mkdir()
+    Path("maps").symlink_to("real")
+    assert heatcli(*HERE).code == 0
+    assert Path("real/sub/a.heatmap.png").is_file()
+    Path("x.png").symlink_to("real/x.png")
+    assert heatcli("explain", "photos/a.png", "-m", "net.onnx", "-o", "x.png", "--save", "npy").code == 0
+    assert Path("x.png").is_symlink()
+    assert Path("real/x.png").is_file()
+    Path("round.png").symlink_to("round.png")
+    done = heatcli("explain", "photos/a.png", "-m", "net.onnx", "-o", "round.png")
+    assert "Traceback" not in done.err
+    assert "fault" not in done.err
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="nothing is closed to root")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -203,3 +204,11 @@ def test_the_file_can_be_compiled(many, heatcli):
     )
     assert done.code == 0, done.err
     assert "differs from the NumPy engine by" in done.err
+
+
+def test_links_that_wait_beside_the_model_are_not_followed(many, heatcli):
+    for name in ("net.relevance.npz", "net.relevance.part.npz"):
+        Path(name).symlink_to("elsewhere")
+    assert heatcli(*FIT).code == 0
+    assert not Path("elsewhere").exists()
+    assert not Path("net.relevance.npz").is_symlink()

@@ -98,3 +98,12 @@ def test_errors_are_one_line_and_nothing_is_written(heatcli, place: Path, argume
     assert done.err.startswith("heatcli: ")
     assert done.err.count("\n") == 1
     assert set(place.rglob("*")) == before
+
+
+def test_pictures_above_the_limit_are_shown_as_missing(heatcli, place: Path):
+    made.run(place, 2)  # of 48×32 pixels
+    done = heatcli("report", "maps", "--max-pixels", "1500", "-v")
+    assert done.code == 0
+    assert "accept it with --max-pixels 1.6k" in done.err
+    assert "4 pictures were not found or not readable" in done.err
+    assert "not readable" not in heatcli("report", "maps", "--max-pixels", "1600", "-v").err

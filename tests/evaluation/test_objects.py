@@ -11,6 +11,7 @@ import pytest
 
 from heatcli.errors import PictureError
 from heatcli.evaluation.objects import Annotation, Thing, belonging, class_names, mask_of
+from heatcli.limits import Limits
 from heatcli.pictures.labels import Labels
 from heatcli.pictures.placement import Placement, place
 
@@ -51,6 +52,14 @@ def test_a_mask_file_goes_the_same_way_whatever_its_values(tmp_path: Path):
         seen = np.asarray(placement.view(mask.point([0] + [255] * 255))) / 255
         assert found[seen > 0.55].all()
         assert not found[seen < 0.45].any()
+
+
+def test_a_mask_may_be_as_large_as_the_picture_that_was_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Limits, "pixels", 1000)
+    PIL.Image.new("L", (200, 120), 255).save(tmp_path / "mask.png")
+    assert masked(Thing(mask=tmp_path / "mask.png"), place((120, 200), (56, 56), "crop", 64)).all()
+    with pytest.raises(PictureError, match="200×120 pixels are more than"):
+        masked(Thing(mask=tmp_path / "mask.png"), place((60, 100), (56, 56), "crop", 64))
 
 
 def test_what_the_network_does_not_see_is_nowhere():

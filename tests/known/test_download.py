@@ -258,6 +258,42 @@ def test_what_is_wrong_is_said_and_nothing_is_left(serve, answer, reason):
     assert nothing()
 
 
+def goes_on(beginning: bytes, again: bytes) -> Answer:
+    """Return what sends ``again`` without end."""
+
+    def answer(handler):
+        handler.wfile.write(beginning)
+        while True:
+            handler.wfile.write(again)
+
+    return answer
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        goes_on(b"", b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n" * 100),
+        goes_on(CHUNKED + b"3\r\nabc\r\n0\r\n", b"X: y\r\n" * 1000),
+        goes_on(CHUNKED, b"1;" + b"x" * 60_000 + b"\r\na\r\n"),
+    ],
+    ids=["beginnings", "ends", "sizes"],
+)
+def test_what_comes_around_the_file_without_end(serve, answer):
+    serve(answer)
+    refused("sends much more than the file")
+    assert len(kept()) < 1000
+
+
+def test_headers_that_come_too_slowly(serve, monkeypatch):
+    monkeypatch.setattr(download, "PATIENCE", 0.0)
+    serve(goes_on(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"))
+    refused("is too slow")
+    assert nothing()
+
+
 def test_a_redirect_to_plain_http_is_not_asked(serve):
     plain = serve(whole, secure=False)
     port = plain.server_address[1]
@@ -389,7 +425,7 @@ class TestSilence:
             handler.connection.recv(1)
 
         serve(drips)
-        refused("is too slow: 1,000 bytes in")
+        refused(r"is too slow: [\d,]+ bytes in")
 
 
 @posix

@@ -17,7 +17,8 @@ def read(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("name", "off"), [("hopper.png", 0), ("exif.png", 0), ("tRNS_null_1x1.png", 0), ("pil123rgba.png", 1)]
+    ("name", "off"),
+    [("hopper.png", 0), ("exif.png", 0), ("itxt_chunks.png", 0), ("tRNS_null_1x1.png", 0), ("pil123rgba.png", 1)],
 )
 def test_png(data, name, off):
     """Filters, palettes, interlacing; alpha over white is rounded."""

@@ -185,6 +185,43 @@ HEADERS = {
 }
 
 
+def progressive(scans: int) -> bytes:
+    """A JPEG whose last scan comes again and again, followed by its end and what looks like many scans more."""
+    whole = saved(PIL.Image.new("RGB", (64, 64), "red"), "JPEG", progressive=True)
+    assert whole.endswith(b"\xff\xd9")
+    last = whole.rindex(b"\xff\xda")
+    times = scans - whole.count(b"\xff\xda")
+    return whole[:-2] + whole[last:-2] * times + whole[-2:] + b"\xff\xda\x00\x02" * 1000
+
+
+def test_a_small_jpeg_that_is_gone_over_without_end():
+    """At 80 million pixels it would take its decoder hours, in which nothing stops it."""
+    assert read_picture(progressive(100)).size == (64, 64)
+    with pytest.raises(PictureError, match="goes over its pixels more than 100 times"):
+        read_picture(progressive(101))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xd8" + b"\xff" * 10_000_000,
+        b"\xff\xd8\xff" + b"\xe0\x00\x02\xff" * 1_000_000,
+        b"\xff\xd8\xff\xe0\xff",
+        b"\xff\xd8\xff",
+    ],
+    ids=["fill", "segments", "cut", "start"],
+)
+def test_markers_of_a_jpeg_without_end(content: bytes):
+    with pytest.raises(PictureError, match=r"goes over its pixels|not a picture|broken picture"):
+        read_picture(content)
+
+
+def test_what_hides_a_picture_in_a_segment_is_no_scan():
+    inside = saved(PIL.Image.new("RGB", (8, 8)), "JPEG")
+    whole = saved(PIL.Image.new("RGB", (64, 64)), "JPEG", comment=b"\xff\xda\x00\x02" * 1000 + inside)
+    assert read_picture(whole).size == (64, 64)
+
+
 @pytest.mark.parametrize("kind", HEADERS)
 def test_headers_that_make_no_sense(kind):
     tracemalloc.start()

@@ -56,6 +56,8 @@ def test_a_path_in_either_form(tmp_path: Path) -> None:
         (b"\x93NUMPY\x09\x00" + header("(1,)")[8:], "is a broken .npy file"),
         (header("(2, 'a')"), "is a broken .npy file"),
         (header("(-1, 3)"), "is a broken .npy file"),
+        (header("(0, 1180591620717411303424)"), "is a broken .npy file"),
+        (header("(True, 3)") + bytes(12), "is a broken .npy file"),
         (header("(1000000, 1000000)"), "3,814,697 MiB; at most 1,024 MiB"),
         (header("(10, 10)"), "is cut short: an array of shape .* takes 400 bytes, but 0 are there"),
         (saved(np.zeros((4, 4)))[:-1], "is cut short"),

@@ -278,6 +278,52 @@ def test_a_tar_member_larger_than_a_picture(tmp_path: Path, monkeypatch: pytest.
     assert len(problems(found)) == 1
 
 
+def sized(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """Return a header of a tar with any size, negative ones included."""
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    block = bytearray(info.tobuf(tarfile.GNU_FORMAT)[:512])
+    block[124:136] = (0xFF if size < 0 else 0x80).to_bytes(1, "big") + (size % (1 << 88)).to_bytes(11, "big")
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        sized("2.jpg", -512),  # the next header would be the same again
+        sized("2.jpg", -1024),
+        sized("2.jpg", -(1 << 40)),
+        sized("x", 30 << 30, tarfile.XHDTYPE),  # would be read at once
+        sized("x", 30 << 30, tarfile.GNUTYPE_LONGNAME),
+        sized("x", 200_000, tarfile.XHDTYPE) + b"1" * 200_192,  # takes tarfile minutes
+        sized("x", 25, tarfile.XHDTYPE) + b"25 GNU.sparse.size=-1000\n".ljust(512, b"\0"),
+    ],
+    ids=["itself", "earlier", "far", "times", "name", "digits", "sparse"],
+)
+def test_headers_that_lead_back_or_are_endless_end_the_archive(tmp_path: Path, block: bytes) -> None:
+    place = tar(tmp_path / "s.tar", {"1.jpg": b"one"}, tarfile.GNU_FORMAT)
+    with place.open("r+b") as stream:
+        stream.truncate(1024)
+        stream.seek(1024)
+        stream.write(block)
+        stream.truncate(1024 + (31 << 30))  # zeros that take no place
+    found = expand([str(place)])
+    assert list(contents(found).values()) == [b"one"]
+    (said,) = problems(found)
+    assert str(place) in said
+    assert "MemoryError" not in said
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["s.tar", "s.zip"])
+def test_an_archive_that_is_a_pipe(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    (said,) = problems(expand([str(tmp_path / name)]))
+    assert "is a pipe or a device" in said
+
+
 def test_packed_in_a_way_that_is_not_read(tmp_path: Path) -> None:
     place = zipped(tmp_path / "z.zip", {"1.jpg": b"x" * 100}, zipfile.ZIP_STORED)
     content = bytearray(place.read_bytes())

@@ -61,3 +61,11 @@ def test_what_is_missing_says_why_in_a_few_words(tmp_path: Path):
     broken = thumbnail(tmp_path / "text.png", 64)
     assert isinstance(broken, Missing)
     assert broken.reason.startswith("not a picture")
+
+
+def test_no_more_pixels_are_opened_than_are_accepted(tmp_path: Path):
+    path = made.picture(tmp_path / "a.png", (40, 30))
+    assert isinstance(thumbnail(path, 32, 1200), Thumbnail)
+    refused = thumbnail(path, 32, 1199)
+    assert isinstance(refused, Missing)
+    assert refused.reason.startswith("40×30 pixels are more than")
