@@ -209,11 +209,15 @@ class WrittenWindows:
             frame = [(-begin, n + begin - length) for n, length, begin in sides]
             return [kernels.pad(whole, [(0, 0), (0, 0), *frame])]
         s = kernels.apart(s * kernels.constant(self._scaled()), w.strides)
-        frame = [
-            (k - 1 - begin, self.large[axis] + begin - s.shape[axis])
-            for axis, (k, begin) in enumerate(zip(w.kernel, w.pads, strict=True), start=2)
-        ]
-        return [self._sums(kernels.pad(s, [(0, 0), (0, 0), *frame]), self.large, (1,) * len(w.kernel), None)]
+        frame, met, left = [], list(self.large[:2]), []
+        for axis, (k, begin) in enumerate(zip(w.kernel, w.pads, strict=True), start=2):
+            end = self.large[axis] + begin - s.shape[axis]
+            missed = max(0, end - (k - 1))  # no window meets them: onnxruntime would take them for padding of the pool
+            frame.append((k - 1 - begin, end - missed))
+            met.append(self.large[axis] - missed)
+            left.append((0, missed))
+        sums = self._sums(kernels.pad(s, [(0, 0), (0, 0), *frame]), tuple(met), (1,) * len(w.kernel), None)
+        return [kernels.pad(sums, [(0, 0), (0, 0), *left])]
 
     def _transposed(self, s: Symbol) -> Symbol:
         """Write the adjoint where windows have holes."""

@@ -110,7 +110,7 @@ def test_an_interrupt_ends_it_soon_however_long_a_picture_takes(
     assert ended.seconds < SOON
     assert running.gone() < SOON
     done = len(folder.entries())
-    assert done >= 3
+    assert done >= 2  # a record that is being written when the interrupt comes is withdrawn
     assert (ended.code, ended.err) == (
         130,
         f"Interrupted: {done} of 12 inputs done; the same command goes on from there.\n",

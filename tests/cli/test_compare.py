@@ -217,7 +217,7 @@ class TestFailures:
         assert done.out == "comparison.png\n"
         assert len(cells(opened("comparison.png"))) == 2
         assert "2 inputs failed" in done.err
-        assert "bad.png: not a picture that can be read" in done.err
+        assert r"bad\x1b[31m.png: not a picture that can be read" in done.err
         assert "gone.png: no such file; it has no row" in done.err
         assert "\x1b" not in done.err
 

@@ -84,7 +84,7 @@ def test_options_that_change_what_is_shown(heatcli: Run) -> None:
     done = heatcli("inspect", "net.onnx", "--labels", "labels.txt", *facts)
     assert "custom (BGR 0–255, mean 1, 2, 3, std 2), squash to 16×16 (source: option)" in done.out
     assert "from -0.5, -1, -1.5 to 127, 126.5, 126\n" in done.out
-    assert "cat; dog; owl; sea lion" in done.out
+    assert r"cat; dog; owl\x1b]0;evil\x07; sea lion" in done.out
     assert "\x1b" not in done.out
     description = json.loads(heatcli("inspect", "net.onnx", "--labels", "labels.txt", *facts, "--json").out)
     assert description["range"] == [[-0.5, -1.0, -1.5], [127.0, 126.5, 126.0]]

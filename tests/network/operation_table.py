@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import TensorProto
 
+from tests.installed import older
+
 CLASSES = 5
 LARGEST, SMALLEST = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 FLOAT, DOUBLE, BOOL = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.BOOL
@@ -608,5 +610,8 @@ WHOLE = {
            ("plain", (), {}), ("causal", (), {"unidirectional": 1}),
            ("masked", (np.array([[1] * 9 + [0] * 3], np.int32),), {}))},
 }  # fmt: skip
+
+if older("onnxruntime", 1, 32):  # they say that the parts do not add up
+    del MOVING["Split num_outputs uneven"]
 
 OPERATIONS = FUSED | STEPWISE | WHOLE | ATTENTION | ACTIVATIONS | AFFINE | MERGING | MOVING | POOLING | LINEAR | HEADS

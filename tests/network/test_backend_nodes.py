@@ -41,6 +41,7 @@ from heatcli.relevance.batching import batched
 from heatcli.relevance.composites import COMPOSITES, assign
 from heatcli.relevance.propagate import Assignment, Walk
 from tests import single
+from tests.installed import older
 
 Array = np.ndarray
 Values = Mapping[str, Array]
@@ -315,9 +316,7 @@ def way_back(layers: list[Layer], shapes, source: str, y: Array, activations: Va
     return back
 
 
-newest = pytest.mark.skipif(
-    tuple(map(int, onnx.__version__.split(".")[:2])) < (1, 23), reason="older versions of onnx ask less"
-)
+newest = pytest.mark.skipif(older("onnx", 1, 23), reason="older versions of onnx ask less")
 
 # the tests ------------------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,9 @@ from heatcli.network.reading import read_layers
 from tests.network.test_backend_nodes import collected, named
 
 NOT_RUN = "onnxruntime does not run it"
+OTHERWISE = "onnxruntime answers otherwise than onnx expects"
+REFUSED = ("the picture's integers have a scale for every channel", "scales for blocks of them")
+"""What is said of nodes that some versions of onnxruntime run and heatcli does not read."""
 LEAST = 14
 
 
@@ -61,21 +64,16 @@ def run(model, inputs):
     return session.run(None, inputs)
 
 
-def runs(model, inputs) -> bool:
-    """Whether onnxruntime runs the untouched file."""
-    try:
-        run(model, inputs)
-    except Exception:  # its exceptions have no common base
-        return False
-    return True
-
-
 def answer(case) -> str:
     """Return nothing where the node is read and right, else why not; raises AssertionError where it is wrong."""
     ((given, expected),) = case.data_sets
     inputs, outputs = named(case.model.graph.input, given), named(case.model.graph.output, expected)
-    if not runs(case.model, inputs):
+    try:
+        untouched = run(case.model, inputs)
+    except Exception:  # onnxruntime's exceptions have no common base
         return NOT_RUN
+    if not np.array_equal(untouched[0], expected[0]):
+        return OTHERWISE
     picture, *rest = inputs
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
@@ -102,7 +100,7 @@ def answer(case) -> str:
     np.testing.assert_array_equal(found.get(integers, found[name]), outputs[name])
     mine = computed(layers, {picture: inputs[picture].astype(np.float64)}, shapes)[name]
     step = np.abs(np.diff(np.unique(found[name]))).min() if integers in found and np.ptp(found[name]) else 1e-6
-    np.testing.assert_allclose(mine, found[name], atol=0.51 * step if outputs[name].dtype.itemsize == 1 else 1e-4)
+    np.testing.assert_allclose(mine, found[name], atol=0.51 * step if outputs[name].dtype.kind in "iu" else 1e-4)
     return ""
 
 
@@ -111,7 +109,7 @@ def test_node(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         reason = answer(cases()[name])
-    assert reason in ("", NOT_RUN)
+    assert reason in ("", NOT_RUN, OTHERWISE) or reason.endswith(REFUSED)
 
 
 def test_what_runs_is_answered():

@@ -18,6 +18,7 @@ from heatcli.errors import HeatcliError, UnsupportedModel, UsageError
 from heatcli.forward import Forward
 from heatcli.planning.occlusion import windows_on
 from tests import single
+from tests.installed import older
 
 Array = np.ndarray
 RANDOM = np.random.default_rng(5)
@@ -195,7 +196,12 @@ def test_a_signal_that_is_no_picture(tmp_path):
 # every classifier -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("network", [condition, quantised, sorting])
+BRANCHES = pytest.mark.skipif(
+    older("onnxruntime", 1, 31), reason="older versions of onnxruntime take constants of a branch for the graph's"
+)
+
+
+@pytest.mark.parametrize("network", [pytest.param(condition, marks=BRANCHES), quantised, sorting])
 def test_what_cannot_be_decomposed_equals_plain_onnxruntime(tmp_path, network):
     path = network(tmp_path / "m.onnx")
     x = np.random.default_rng(1).uniform(size=(1, 3, 12, 16)).astype("float32")
