@@ -18,6 +18,7 @@ from heatcli.explanation import ClassScore
 from heatcli.inputs import Bounds
 from heatcli.network.layers import InputSpec
 from heatcli.pictures.layouts import Form
+from heatcli.planning.infinite import infinite_scores
 from heatcli.planning.layerwise import LayerPlan
 from heatcli.replacing import replacing
 from heatcli.targets import probabilities
@@ -96,18 +97,26 @@ def text(value: Any) -> str:
 
 
 def example(plan: LayerPlan, bounds: Bounds | None) -> tuple[Array, Array]:
-    """Return an input and what the NumPy engine says to its best class: the first of a few that has any relevance."""
-    network = plan.network
+    """Return an input and what the NumPy engine says to its best class: the first of a few that has any relevance.
+
+    Raises HeatcliError where the scores of none are finite.
+    """
+    network, found = plan.network, None
     for x in inputs_within(network.input, bounds):
         values = plan.forward(x, [-1])
         scores = np.asarray(values[network.output.logits], np.float32).reshape(-1)
+        if not np.isfinite(scores).all():
+            continue
         chances = probabilities(scores, values[network.output.name], network.output.kind, plan.activation)
         best = int(scores.argmax())
         explained = ClassScore(best, None, float(scores[best]), float(chances[best]))
         relevance = plan.walk(values, x, [explained])[0].relevance
+        found = x, relevance
         if relevance.any():
             break
-    return x, relevance
+    if found is None:
+        raise HeatcliError(f"the explainer cannot be checked on noise or plain colours: {infinite_scores(network, x)}")
+    return found
 
 
 def inputs_within(spec: InputSpec, bounds: Bounds | None) -> Iterator[Array]:
@@ -145,6 +154,8 @@ def agrees_in_batches(compiled: Compiled, plan: LayerPlan, x: Array) -> bool:
     for together, *single in zip(both, *alone, strict=True):
         expected = np.concatenate(single)
         slack = TOLERANCE * float(np.abs(expected).max())
-        if together.shape != expected.shape or not np.allclose(together, expected, rtol=1e-3, atol=slack):
+        if together.shape != expected.shape or not np.isfinite(slack):
+            return False
+        if not np.allclose(together, expected, rtol=1e-3, atol=slack):
             return False
     return True

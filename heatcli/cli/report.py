@@ -11,7 +11,7 @@ import typer
 
 from heatcli.cli import options, values
 from heatcli.cli.console import emit, stderr_console
-from heatcli.cli.text import count
+from heatcli.cli.text import count, lines_in_bounds
 from heatcli.errors import UsageError
 from heatcli.limits import Limits
 from heatcli.places.outputs import RECORDS, check_writable
@@ -190,7 +190,7 @@ def _tell(written: Written, console: Console, *, verbose: bool) -> None:
             f"{count(written.missing, 'picture')} {were} not found or not readable; the page says so in their place."
         )
         for example in written.examples if verbose else ():
-            console.print(f"  {visible(example)}", soft_wrap=True)
+            console.print(f"  {lines_in_bounds(visible(example))}", soft_wrap=True)
     if written.left_out:
         console.print(f"Left out: {count(written.left_out, 'line')} of the records that this version cannot read.")
 

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import PIL.Image
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from heatcli.cli import main
 from tests.fuzz import networks, oracle
@@ -182,6 +182,33 @@ def test_scores_at_the_end_of_float32(heatcli, evidence):
     code, said = heatcli("explain", "a.npy", *EXPLAIN[2:], "--range", "0,2", "--evidence", evidence, model=model)
     assert code == 1
     assert "the relevance cannot be shared out at" in said
+
+
+def test_an_explainer_of_a_network_that_is_finite_on_some_inputs(heatcli):
+    """What is negative has no logarithm; of such inputs nothing is compared."""
+    model = networks.network("plain")
+    model.graph.node.insert(0, helper.make_node("Log", [model.graph.input[0].name], ["log"]))
+    model.graph.node[1].input[0] = "log"
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, said = heatcli("compile", "m.onnx", "-o", "e.onnx", "--range", "0.5,1", model=model)
+        assert (code, "Warning:" in said) == (0, False), said
+        code, said = heatcli("compile", "m.onnx", "-o", "f.onnx", "--range", "-1,1", model=model)
+        assert (code, "Warning:" in said) == (0, False), said
+        code, said = heatcli("compile", "m.onnx", "-o", "g.onnx", "--range", "-1,-0.5", model=model)
+        assert (code, "Warning:" in said) == (1, False), said
+        assert "cannot be checked on noise or plain colours: the network's scores are not finite" in said
+
+
+def test_a_missing_picture_with_a_name_of_seventy_thousand_signs(heatcli, tmp_path):
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "records.jsonl").write_text(
+        json.dumps(RECORD | {"input": "a" * 70_000 + ".png"}) + "\n", "utf-8"
+    )
+    code, said = heatcli("report", "maps", "-v")
+    assert code == 0
+    assert "aaa" in said
+    assert len(said) < 5000
 
 
 def test_a_name_of_seventy_thousand_signs(heatcli):
