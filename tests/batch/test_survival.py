@@ -139,6 +139,7 @@ def test_a_second_interrupt_ends_it_at_once(tmp_path: Path) -> None:
     folder = Folder(tmp_path, options=THREADS)
     running = folder.start(patch=STUCK + after_import("heatcli.batch.runner", "GRACE = 300"))
     folder.wait_for_records(3, running)
+    time.sleep(0.5)  # an interrupt in the midst of writing ends it at once
     running.send(signal.SIGINT)
     running.send(signal.SIGINT)  # the same once more, as `timeout` and some shells have it
     time.sleep(0.5)
