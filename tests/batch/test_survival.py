@@ -50,8 +50,8 @@ MOMENTS = {
     "while the model is loaded": after_import("heatcli.loading", f"import os, signal\n{KILL}"),
     "with half a heatmap written": after_import(
         "heatcli.places.storage",
-        "import signal\n_count = []\n_write = write\ndef write(place, content):\n    _count.append(place)\n"
-        "    if len(_count) < 3:\n        return _write(place, content)\n"
+        "import signal\n_count = []\n_write = write\ndef write(place, content, **how):\n    _count.append(place)\n"
+        "    if len(_count) < 3:\n        return _write(place, content, **how)\n"
         "    with replacing(Path(place)) as stream:\n        stream.write(content[:99])\n        stream.flush()\n"
         f"        {KILL}",
     ),
