@@ -12,8 +12,8 @@ LONGEST_SUFFIX = 16
 """What is longer is no suffix."""
 PLAIN = re.compile(r"[A-Za-z0-9_][\w,=@()-]*(?:[./ +][A-Za-z0-9_(][\w,=@()-]*)*", re.ASCII)
 """Names that need no second look, which nearly all are."""
-UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udc7f\udd00-\udfff]")
-"""Control characters, and surrogates that stand for no byte of a name (U+DC80–DCFF do)."""
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udc7f\udd00-\udfff]")
+"""Control characters, signs that turn the direction, and surrogates that stand for no byte of a name (DC80–DCFF do)."""
 DRIVE = re.compile(r".:", re.DOTALL)
 
 
@@ -21,7 +21,7 @@ def safe(below: str) -> str:
     r"""Return ``below``, written with slashes, as a place that lies below whatever folder it is joined to.
 
     Backslashes count as slashes; empty parts, ``.`` and a leading slash fall away. A part that could not be written
-    everywhere (``..``, a drive such as ``C:``, control characters, dots or blanks at its end, more than ``LONGEST``
+    everywhere (``..``, a drive such as ``C:``, controls, dots or blanks at its end, more than ``LONGEST``
     bytes) is changed, keeps its suffix, and gets a short hash of what it was, so that different names stay different.
     """
     if len(below) <= LONGEST and PLAIN.fullmatch(below):
