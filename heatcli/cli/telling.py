@@ -13,6 +13,7 @@ from rich.text import Text
 
 from heatcli.cli.console import draws_blocks
 from heatcli.cli.text import ROUNDING, bar, count, lines_in_bounds, number, shorten, shorten_middle
+from heatcli.errors import shown
 from heatcli.visible import visible
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def choice(explanation: Explanation) -> Text:
     best = explanation.top[0].index
     name = f"class {explanation.target}"
     if explanation.label:
-        name = f"{visible(explanation.label)} ({name})"
+        name = f"{shown(explanation.label)} ({name})"
     if explanation.target == best:
         why = ", the class with the highest score; --target explains another"
     else:
@@ -101,7 +102,7 @@ def choice(explanation: Explanation) -> Text:
         why = f", number {place} by score" if place else f", probability {percent(explanation.probability)}"
     rival = explanation.versus
     if rival is not None:
-        other = f"{visible(rival.label)} (class {rival.index})" if rival.label else f"class {rival.index}"
+        other = f"{shown(rival.label)} (class {rival.index})" if rival.label else f"class {rival.index}"
         return Text.assemble("Explained: ", (name, "bold"), why.split(";")[0], ", against ", (other, "bold"))
     return Text.assemble("Explained: ", (name, "bold"), why)
 

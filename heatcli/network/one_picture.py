@@ -16,8 +16,8 @@ from onnx import helper, numpy_helper
 from heatcli import runtime
 from heatcli.errors import UnreadableModel
 from heatcli.network.head import KINDS, SAME_ORDER
+from heatcli.network.inferring import inferred
 from heatcli.network.layers import InputSpec
-from heatcli.network.sizing import inferred
 
 Array = np.ndarray
 

@@ -20,7 +20,7 @@ from onnx import numpy_helper
 from heatcli import runtime
 from heatcli.errors import ModelError, UnreadableModel, UnsupportedNode, UsageError
 from heatcli.limits import Limits
-from heatcli.network import classical, one_picture, sizing, supplying
+from heatcli.network import classical, inferring, one_picture, sizing, supplying
 from heatcli.network.layers import InputSpec
 from heatcli.network.precision import lift
 from heatcli.network.quantised import realise
@@ -331,7 +331,7 @@ def inferred(model: onnx.ModelProto, spec: InputSpec, constants: Mapping[str, np
         )
         if unsure or all(name in constants for name in node.input if name):
             return None
-    whole = sizing.inferred(model)
+    whole = inferring.inferred(model)
     if whole is None:
         return None
     shapes = {spec.name: spec.shape}
@@ -353,7 +353,7 @@ def probe(
     fixed = set(constants)
     wanted: list[str] = []
     for node in model.graph.node:
-        if node.op_type in sizing.SIZES or runtime.reads(node) <= fixed:
+        if node.op_type in inferring.SIZES or runtime.reads(node) <= fixed:
             fixed.update(node.output)
         wanted += [name for name in node.output if name]
     extended = onnx.ModelProto()

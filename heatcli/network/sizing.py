@@ -7,24 +7,22 @@ every allocation counted: onnxruntime's optimiser, which comes later, would comp
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
-import onnx.shape_inference
 from onnx import TensorProto
 
 from heatcli import runtime
 from heatcli.errors import UnreadableModel, UnsupportedModel, UnsupportedNode, shown
 from heatcli.limits import Limits, amount
 from heatcli.network.declared import bits
+from heatcli.network.inferring import SIZES, inferred, nodes
 from heatcli.network.layers import InputSpec
 
 Array = np.ndarray
 Shape = tuple[int, ...]
 
-SIZES = ("Shape", "Size")
-"""Operations whose outputs do not depend on what is in a tensor."""
 TOLD = {
     **dict.fromkeys(("ConstantOfShape", "HannWindow", "HammingWindow", "BlackmanWindow"), (0,)),
     **dict.fromkeys(("Expand", "Tile", "Upsample", "Pad", "OneHot", "CenterCropPad", "DFT"), (1,)),
@@ -36,10 +34,6 @@ TOLD = {
     **dict.fromkeys(("NonZero", "Unique", "Compress", "NonMaxSuppression"), (0, 1)),
 }
 """Operations whose result has as many elements as an input says, and at which places such inputs are."""
-FOLLOWED = frozenset(
-    ("Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Min", "Max", "Floor", "Ceil", "Where", "Cast", "Identity")
-) | frozenset(("Gather", "Slice", "Squeeze", "Unsqueeze", "Split", "Reshape", "Flatten", "Range", "Expand", "Tile"))
-"""Operations through which rows of integers are followed, or might be by another version of onnx."""
 COLUMNS = {"ConvTranspose": 1, "ConvInteger": 1, "QLinearConv": 3}
 """Operations that lay out what meets a kernel side by side, and at which place of their inputs the kernel is."""
 ATTENTION = frozenset(("Attention", "MultiHeadAttention", "GroupQueryAttention", "QAttention", "DecoderAttention"))
@@ -49,10 +43,6 @@ TEXT = 32
 """Bytes of a short text in a tensor; what is longer has its letters elsewhere."""
 COPIES = 6
 """How often empty pictures that go in beside the one are held until the network is simplified."""
-RANK = 16
-"""More axes than any tensor here has."""
-MOST_PROPAGATED = 1 << 16
-"""How many numbers of a row the inference of shapes may follow: a shape has eight, and rows can be joined."""
 
 
 def check(
@@ -125,55 +115,13 @@ def check_input(spec: InputSpec, batch: int, limits: Limits) -> None:
         )
 
 
-def inferred(model: onnx.ModelProto, *, data: bool = True) -> onnx.ModelProto | None:
-    """Return ``model`` with the shapes that follow from its nodes, None where onnx cannot tell.
-
-    With ``data`` small rows of integers are followed too, where they stay small.
-    """
-    try:
-        return onnx.shape_inference.infer_shapes(model, data_prop=data and propagates_little(model))
-    except Exception:  # its exceptions have no common base; the network itself will tell
-        return None
-
-
-def propagates_little(model: onnx.ModelProto) -> bool:
-    """Whether rows of integers stay small that inference would follow: joining doubles them, thirty times a billion."""
-    lengths: dict[str, int] = {}
-    for graph in runtime.graphs(model.graph):
-        for entry in graph.initializer:
-            if entry.data_type in (TensorProto.INT64, TensorProto.INT32) and len(entry.dims) < 2:
-                lengths[entry.name] = math.prod(entry.dims)
-    for node in _nodes(model.graph):
-        if node.op_type == "Concat":
-            longest = sum(lengths.get(name, 0) for name in node.input)
-        elif node.op_type == "Constant":
-            longest = max((math.prod(entry.t.dims) + len(entry.ints) for entry in node.attribute), default=0)
-        elif node.op_type in FOLLOWED:
-            longest = max((lengths.get(name, 0) for name in node.input), default=0)
-        else:
-            longest = RANK if node.op_type in SIZES else 0
-        if longest > MOST_PROPAGATED and node.op_type == "Concat":
-            return False
-        for name in node.output:
-            lengths[name] = longest
-    return True
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Yield the nodes of ``graph``, those inside a node before it."""
-    for node in graph.node:
-        for inner in runtime.inside(node):
-            yield from _nodes(inner)
-        yield node
-
-
 def _check_told(model: onnx.ModelProto, spec: InputSpec) -> set[str]:
     """Refuse nodes whose size depends on what the picture shows: it would have no bound.
 
     Return the names of all tensors that depend on what it shows.
     """
     seen = {spec.name}
-    for node in _nodes(model.graph):
+    for node in nodes(model.graph):
         inputs = node.input
         if seen.isdisjoint(inputs) and not runtime.inside(node):
             continue
@@ -191,7 +139,7 @@ def _check_told(model: onnx.ModelProto, spec: InputSpec) -> set[str]:
 
 def _check_chosen(model: onnx.ModelProto, seen: set[str]) -> None:
     """Refuse branches of which the picture chooses one, where their sizes are not known: a run shows one of them."""
-    for node in _nodes(model.graph):
+    for node in nodes(model.graph):
         if node.op_type == "If" and node.input[0] in seen:
             raise _untold(node, "which of its branches is run depends on what the picture shows")
 

@@ -93,7 +93,7 @@ def _streams(case: Case, folder: Folder, ended: Ended, said: str) -> Iterator[st
         return
     printed = folder.meta("stdout").read_bytes()
     text = printed.decode("utf-8", "surrogateescape")
-    if "--json" in case.arguments and "--help" not in case.arguments and printed:
+    if "--json" in case.arguments and not {"--help", "--help-methods"} & set(case.arguments) and printed:
         try:
             list(_json(text))
         except ValueError as error:

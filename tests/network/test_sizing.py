@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 import heatcli
 from heatcli import runtime
 from heatcli.errors import ModelError, UnsupportedModel
-from heatcli.network import sizing
+from heatcli.network import inferring
 from tests.apart import peak
 from tests.network.test_doors import CONVOLUTION, f, proto
 
@@ -262,8 +262,8 @@ def test_rows_of_integers_are_not_followed_without_end():
     doubled = gathered([node("Cast", ["d28"], ["big"], to=FLOAT)], d0=np.ones(1, "int64"))
     for each in reversed(DOUBLED):
         doubled.graph.node.insert(0, each)
-    assert not sizing.propagates_little(doubled)
-    assert sizing.propagates_little(STATIC["ConstantOfShape"])
+    assert not inferring.propagates_little(doubled)
+    assert inferring.propagates_little(STATIC["ConstantOfShape"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells how much memory a process had")

@@ -1,0 +1,102 @@
+"""Shapes are inferred without the inference ending the process, and are those that onnx infers by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import heatcli
+from heatcli.errors import UnreadableModel
+from heatcli.network.inferring import MOST_STAGES, inferred
+
+CUT = helper.make_node("Slice", ["t", "begin", "end", "axis"], ["y"])
+BOUNDS = {"begin": np.array([2]), "end": np.array([9]), "axis": np.array([2])}
+
+
+def node(operation, *inputs, out="t", **attributes):
+    return helper.make_node(operation, inputs, [out], **attributes)
+
+
+def model(nodes, constants, size=8):
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, size, size))
+    y = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)
+    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "g", [x], [y], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def shapes(whole):
+    entries = (*whole.graph.value_info, *whole.graph.output)
+    return {entry.name: [dim.dim_value for dim in entry.type.tensor_type.shape.dim] for entry in entries}
+
+
+def kernel(size):
+    return np.zeros((4, 3, size, size), "float32")
+
+
+# each of these ends a process that leaves it to onnx or onnxruntime
+TAKEN_AWAY = {
+    "Conv": (node("Conv", "x", "w"), {"w": kernel(20)}),
+    "MaxPool": (node("MaxPool", "x", kernel_shape=[20, 20]), {}),
+    "ConvTranspose": (node("ConvTranspose", "x", "w", pads=[9] * 4), {"w": kernel(2).transpose(1, 0, 2, 3)}),
+    "Pad": (node("Pad", "x", "p"), {"p": np.array([0, 0, -90, 0, 0, 0, 0, 0])}),
+    "Resize": (node("Resize", "x", "", "p"), {"p": np.array([1, 1, -2, 1], "float32")}),
+    "Split": (helper.make_node("Split", ["x", "p"], ["t", "rest"], axis=2), {"p": np.array([-2, 10])}),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN_AWAY)
+def test_sides_below_zero(tmp_path, name):
+    first, constants = TAKEN_AWAY[name]
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model([first, CUT], BOUNDS | constants).SerializeToString())
+    with pytest.raises(UnreadableModel, match=r"the tensor t would be 1x\dx-\d+x.* give a larger --size"):
+        heatcli.load(path)
+
+
+def test_sides_below_zero_behind_a_slice():
+    nodes = [node("Slice", "x", "begin", "end", "axis", out="s"), node("Conv", "s", "w"), CUT]
+    constants = BOUNDS | {"w": np.zeros((4, 3, 7, 3), "float32")}
+    assert shapes(inferred(model([nodes[0], nodes[1], node("Relu", "t", out="y")], constants)))["s"] == [1, 3, 6, 8]
+    with pytest.raises(UnreadableModel, match="the tensor t would be 1x4x-2x6"):
+        inferred(model(nodes, constants | {"w": np.zeros((4, 3, 9, 3), "float32")}))
+
+
+def test_sides_below_zero_in_a_branch():
+    inner = helper.make_graph([node("Conv", "x", "w"), CUT], "b", [], [helper.make_empty_tensor_value_info("y")])
+    choose = node("If", "yes", out="z", then_branch=inner, else_branch=inner)
+    with pytest.raises(UnreadableModel, match="the tensor t would be"):
+        inferred(model([choose], BOUNDS | {"w": kernel(20), "yes": np.array(True)}))
+
+
+def test_turns_without_end():
+    nodes, last = [], "x"
+    for turn in range(MOST_STAGES + 1):
+        nodes += [
+            node("Slice", last, "begin", "end", "axis", out=f"s{turn}"),
+            node("MaxPool", f"s{turn}", out=f"p{turn}", kernel_shape=[1, 1]),
+        ]
+        last = f"p{turn}"
+    with pytest.raises(UnreadableModel, match="take turns more than 32 times"):
+        inferred(model(nodes, BOUNDS | {"begin": np.array([0])}))
+
+
+def test_shapes_are_those_of_onnx():
+    nodes = [
+        node("Conv", "x", "w", out="a"),
+        node("Slice", "a", "begin", "end", "axis", out="b"),
+        node("Shape", "b", out="s"),
+        node("Slice", "s", "begin", "end", "zero", out="hw"),
+        node("Concat", "front", "hw", out="to", axis=0),
+        node("Resize", "b", "", "", "to", out="c"),
+        node("Slice", "c", "begin", "end", "axis", out="d"),
+        node("MaxPool", "d", out="e", kernel_shape=[3, 3]),
+        node("Slice", "e", "begin", "end", "axis", out="y"),
+    ]
+    constants = BOUNDS | {"w": kernel(3), "zero": np.array([0]), "front": np.array([1, 4])}
+    for data in (True, False):
+        whole = onnx.shape_inference.infer_shapes(model(nodes, constants, 24), data_prop=data)
+        assert shapes(inferred(model(nodes, constants, 24), data=data)) == shapes(whole)
+    assert shapes(inferred(model(nodes, constants, 24)))["y"] == [1, 4, 1, 20]
