@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 import onnx
 import onnx.shape_inference
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from heatcli import runtime
 from heatcli.errors import UnreadableModel, shown
@@ -22,17 +23,21 @@ RANK = 16
 """More axes than any tensor here has."""
 MOST_PROPAGATED = 1 << 16
 """How many numbers of a row the inference of shapes may follow: a shape has eight, and rows can be joined."""
-SHRINKING = frozenset(
-    ("Conv", "ConvInteger", "ConvTranspose", "DeformConv", "QLinearConv", "Pad", "Split")
-) | frozenset(
-    ("AveragePool", "LpPool", "MaxPool", "MaxUnpool", "Resize", "Upsample", "CenterCropPad", "Col2Im", "Tile", "Split")
-)
+SHRINKING = frozenset(("Conv", "ConvInteger", "ConvTranspose", "DeformConv", "QLinearConv", "Pad", "Split", "Tile")) | {
+    *("AveragePool", "LpPool", "MaxPool", "MaxUnpool", "Resize", "Upsample", "CenterCropPad", "Col2Im")
+}
 """Operations of which onnx may infer a side below zero: kernels larger than their input, pads that take away."""
+HARMLESS = 1 << 16
+"""Constants from 0 to this make no side negative where they are pads or lengths."""
+ROWS = (FOLLOWED | {"Concat"}) - SHRINKING
+"""Operations that make rows of constants and of the sides of tensors: no length of such a row is below zero."""
 STANDARD = ("", "ai.onnx")
 UNKNOWN = "heatcli.unknown"
 """A domain whose operations onnx passes over."""
-MOST_STAGES = 32
-"""How often shapes are inferred; networks need one or two."""
+MOST_LOOKS = 1 << 20
+"""How many nodes may be looked at, one as often as shapes are inferred, which takes some microseconds each."""
+MOST_ELEMENTS = 1 << 40
+"""Elements that no tensor has: numbers of them may be multiplied further on."""
 
 
 def inferred(model: onnx.ModelProto, *, data: bool = True) -> onnx.ModelProto | None:
@@ -46,9 +51,10 @@ def inferred(model: onnx.ModelProto, *, data: bool = True) -> onnx.ModelProto | 
     careful = onnx.ModelProto()
     careful.CopyFrom(model)
     stages = _hidden(careful)
-    if len(stages) > MOST_STAGES:
+    if len(stages) * sum(1 for _ in nodes(model.graph)) > MOST_LOOKS:
         raise UnreadableModel(
-            f"slices and what shrinks its input take turns more than {MOST_STAGES} times; simplify it"
+            f"slices and what shrinks their inputs take turns {len(stages):,} times, which takes too long to follow; "
+            "simplify the model, for instance with a fixed size of the input"
         )
     for stage in [*stages, None]:
         try:
@@ -64,28 +70,32 @@ def inferred(model: onnx.ModelProto, *, data: bool = True) -> onnx.ModelProto | 
 
 
 def _hidden(model: onnx.ModelProto) -> list[list[onnx.NodeProto]]:
-    """Hide the slices of ``model`` from the inference, and return those of its graphs in stages.
+    """Hide the slices below what may shrink a tensor from the inference, and return those of all graphs in stages.
 
     Between the slices of one stage there is nothing that could make a side negative. Those of functions stay hidden,
     and what comes from them is not known: functions are put in place before the network is run.
     """
     stages: list[list[onnx.NodeProto]] = []
-    reached: dict[str, tuple[int, bool]] = {}  # the stage, and whether there has been a slice in it
-    shapes = set()
+    reached: dict[str, tuple[int, bool]] = {}  # the stage, 0 where nothing shrinks, and whether there is a slice in it
+    once = _named_once(model)
+    constants = {name: held for name, held in _constants(model).items() if name in once}
+    rows = set(constants)  # what cannot have a side below zero, whatever shrinks
     for node in nodes(model.graph):
         above = runtime.reads(node)
         at, cut = max((reached[name] for name in above if name in reached), default=(0, False))
-        if node.op_type == "Slice" and node.domain in STANDARD:
-            if node.input[:1] and node.input[0] not in shapes:  # a shape has as many entries as there are axes
-                stages += [[]] if at == len(stages) else []
-                stages[at].append(node)
-                node.domain, cut = UNKNOWN, True
-        elif cut and (node.op_type in SHRINKING or node.domain not in STANDARD):
+        standard = node.domain in STANDARD
+        if standard and (node.op_type in SIZES or (node.op_type in ROWS and above <= rows)):
+            rows.update(once.intersection(node.output))
+        elif standard and node.op_type == "Slice":
+            cut = True
+            if at > 0:
+                stages += [[]] if at > len(stages) else []
+                stages[at - 1].append(node)
+                node.domain = UNKNOWN
+        elif (cut or at == 0) and (not standard or _may_shrink(node, constants)):
             at, cut = at + 1, False
-        elif node.op_type in SIZES:
-            shapes.update(node.output)
         for name in node.output:
-            reached[name] = at, cut
+            reached[name] = max((at, cut), reached.get(name, (0, False)))
     deeper = []
     for function in model.functions:
         deeper += function.node
@@ -98,8 +108,43 @@ def _hidden(model: onnx.ModelProto) -> list[list[onnx.NodeProto]]:
     return stages
 
 
+def _named_once(model: onnx.ModelProto) -> set[str]:
+    """Return the names that stand for one tensor alone: a branch may use that of another, or of what is around it."""
+    named: Counter[str] = Counter()
+    for graph in runtime.graphs(model.graph):
+        named.update(entry.name for entry in (*graph.input, *graph.initializer))
+        named.update(name for node in graph.node for name in node.output)
+    return {name for name, times in named.items() if times == 1}
+
+
+def _constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
+    """Return the constants of all graphs by name."""
+    found: dict[str, onnx.TensorProto] = {}
+    for graph in runtime.graphs(model.graph):
+        found.update((entry.name, entry) for entry in graph.initializer)
+        for node in graph.node:
+            if node.op_type == "Constant" and node.domain in STANDARD and node.attribute:
+                found.update((name, node.attribute[0].t) for name in node.output)
+    return found
+
+
+def _may_shrink(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
+    """Whether a side of what ``node`` makes may be below zero, where those of its inputs are not."""
+    if node.op_type not in SHRINKING:
+        return False
+    if node.op_type not in ("Pad", "Split"):
+        return True
+    told = [number for entry in node.attribute for number in entry.ints]
+    if len(node.input) > 1 and node.input[1]:
+        held = constants.get(node.input[1])
+        if held is None or held.data_type != TensorProto.INT64 or held.data_location or math.prod(held.dims) > HARMLESS:
+            return True
+        told += numpy_helper.to_array(held).reshape(-1).tolist()
+    return not all(0 <= number <= HARMLESS for number in told)
+
+
 def _check_sides(model: onnx.ModelProto) -> None:
-    """Refuse ``model`` where a side of a tensor is negative."""
+    """Refuse ``model`` where a side of a tensor is negative, or could be in what is made of it."""
     for graph in runtime.graphs(model.graph):
         for entry in (*graph.value_info, *graph.output, *graph.input):
             sides = [dim.dim_value for dim in entry.type.tensor_type.shape.dim]
@@ -107,6 +152,11 @@ def _check_sides(model: onnx.ModelProto) -> None:
                 raise UnreadableModel(
                     f"the tensor {shown(entry.name)} would be {'x'.join(map(str, sides))}: what makes it takes more "
                     "away than there is; give a larger --size, or check the file"
+                )
+            if math.prod(sides) > MOST_ELEMENTS:
+                raise UnreadableModel(
+                    f"the tensor {shown(entry.name)} would be {'x'.join(map(str, sides))}, more than any computer "
+                    "holds; check the file"
                 )
 
 

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import heatcli
 from heatcli.errors import UnreadableModel
-from heatcli.network.inferring import MOST_STAGES, inferred
+from heatcli.network.inferring import inferred
 
 CUT = helper.make_node("Slice", ["t", "begin", "end", "axis"], ["y"])
 BOUNDS = {"begin": np.array([2]), "end": np.array([9]), "axis": np.array([2])}
@@ -73,14 +73,84 @@ def test_sides_below_zero_in_a_branch():
 
 def test_turns_without_end():
     nodes, last = [], "x"
-    for turn in range(MOST_STAGES + 1):
+    for turn in range(1000):
         nodes += [
             node("Slice", last, "begin", "end", "axis", out=f"s{turn}"),
             node("MaxPool", f"s{turn}", out=f"p{turn}", kernel_shape=[1, 1]),
         ]
         last = f"p{turn}"
-    with pytest.raises(UnreadableModel, match="take turns more than 32 times"):
+    with pytest.raises(UnreadableModel, match="take turns 999 times"):
         inferred(model(nodes, BOUNDS | {"begin": np.array([0])}))
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """How often onnx was asked."""
+    asked, infer = [], onnx.shape_inference.infer_shapes
+
+    def counted(*arguments, **options):
+        asked.append(1)
+        return infer(*arguments, **options)
+
+    monkeypatch.setattr(onnx.shape_inference, "infer_shapes", counted)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("pads", "times"),
+    [([0, 0, 1, 1, 0, 0, 1, 1], 2), ([0, 0, -1, 1, 0, 0, 1, 1], 3), (None, 3), ([0, 0, 1 << 17, 0, 0, 0, 0, 0], 3)],
+)
+def test_pads_that_take_nothing_away_cost_no_look(looks, pads, times):
+    nodes = [
+        node("Conv", "x", "w", out="a"),
+        node("Slice", "a", "begin", "end", "axis", out="b"),
+        node("Pad", "b", "pads" if pads else "computed", out="c"),
+        node("Slice", "c", "begin", "end", "axis", out="y"),
+    ]
+    computed = [node("Cast", "real", out="computed", to=TensorProto.INT64)] if pads is None else []
+    numbers = {"pads": np.array(pads)} if pads else {"real": np.ones(8, "float32")}
+    inferred(model([*computed, *nodes], BOUNDS | {"w": kernel(1)} | numbers))
+    assert len(looks) == times
+
+
+def test_rows_of_sizes_cost_no_look(looks):
+    """Networks whose pads depend on the size of what comes in have slices of sizes at every layer."""
+    nodes, last = [], "x"
+    for turn in range(5):
+        nodes += [
+            node("Shape", last, out=f"s{turn}"),
+            node("Cast", f"s{turn}", out=f"t{turn}", to=TensorProto.INT64),
+            node("Slice", f"t{turn}", "begin", "end", "zero", out=f"u{turn}"),
+            node("Concat", "none", f"u{turn}", f"u{turn}", out=f"v{turn}", axis=0),
+            node("Mul", f"v{turn}", "zero", out=f"p{turn}"),
+            node("Concat", f"p{turn}", "two", out=f"q{turn}", axis=0),
+            node("Pad", last, f"q{turn}", out=f"d{turn}"),
+            node("MaxPool", f"d{turn}", out=f"e{turn}", kernel_shape=[1, 1]),
+        ]
+        last = f"e{turn}"
+    rows = {"zero": np.array([0]), "none": np.zeros(0, np.int64), "two": np.zeros(4, np.int64)}
+    whole = inferred(model(nodes, BOUNDS | rows))
+    assert shapes(whole)["u4"] == [2]
+    assert len(looks) == 1
+
+
+@pytest.mark.parametrize("named", ["kernel", "t"])
+def test_one_name_for_several_tensors(named):
+    """What a branch calls a constant may be a tensor elsewhere, and one that is taken from."""
+    constant = numpy_helper.from_array(np.zeros((1, 3, 8, 8), "float32"), named)
+    empty = helper.make_graph(
+        [node("Relu", named, out="z")], "b", [], [helper.make_empty_tensor_value_info("z")], [constant]
+    )
+    choose = node("If", "yes", out="z2", then_branch=empty, else_branch=empty)
+    nodes = [node("Conv", "x", "w"), choose, CUT]
+    with pytest.raises(UnreadableModel, match="the tensor t would be"):
+        inferred(model(nodes, BOUNDS | {"w": kernel(20), "yes": np.array(True)}))
+
+
+def test_more_elements_than_there_can_be():
+    nodes = [node("Tile", "x", "many"), CUT]
+    with pytest.raises(UnreadableModel, match="more than any computer holds"):
+        inferred(model(nodes, BOUNDS | {"many": np.array([1, 1, 1 << 40, 1])}))
 
 
 def test_shapes_are_those_of_onnx():
