@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from tests import terminal
 from tests.cli.conftest import Done
 
 Run = Callable[..., Done]
@@ -53,25 +53,10 @@ class TestTables:
         assert "Perturbation" not in done.out
 
     def test_every_line_fits_80_columns(self, place: Path) -> None:
-        pty = pytest.importorskip("pty", reason="there are no pseudo terminals here")
         names = "deep-taylor,sensitivity,lrp-epsilon-gamma-box,lrp-epsilon-plus-flat,lrp-alpha2-beta1,guided-backprop"
         command = [sys.executable, "-m", "heatcli", "evaluate", "photos", *NET, "--methods", names]
         command += ["--checks", "conservation,perturbation,sanity", "--fillings", "mean,noise"]
-        process, stream = pty.fork()
-        if process == 0:
-            os.environ |= {"COLUMNS": "80", "TERM": "xterm", "PYTHONPATH": str(Path(__file__).parents[2])}
-            os.execv(command[0], command)
-        shown = b""
-        while True:
-            try:
-                part = os.read(stream, 65536)
-            except OSError:  # the other end has closed
-                break
-            if not part:
-                break
-            shown += part
-        assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
-        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.shown(command, 80))
         tables = text[text.index("Conservation and") :].replace("\r", "").splitlines()
         assert max(map(len, tables)) <= 80
         assert not any("…" in line for line in tables)

@@ -14,6 +14,7 @@ import onnx
 import PIL.Image
 import pytest
 
+from tests import terminal
 from tests.cli.conftest import Done, classifier
 
 Run = Callable[..., Done]
@@ -59,22 +60,8 @@ def strange(place: Path) -> Path:
 
 def on_a_terminal(*commands: tuple[str, ...]) -> list[tuple[int, str]]:
     """Return the exit code of every command, and what it showed on both streams; they run in one process."""
-    pty = pytest.importorskip("pty", reason="there are no pseudo terminals here")
-    process, stream = pty.fork()
-    if process == 0:
-        os.environ |= {"COLUMNS": "250", "TERM": "xterm", "PYTHONPATH": str(Path(__file__).parents[2])}
-        os.execv(sys.executable, [sys.executable, "-c", HERE, json.dumps(commands)])
-    raw = b""
-    while True:
-        try:
-            part = os.read(stream, 65536)
-        except OSError:  # the other end has closed
-            break
-        if not part:
-            break
-        raw += part
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, raw.decode()[-2000:]
-    parts = re.split(r"### (\d+)\n", OWN.sub("", raw.decode()))
+    raw = terminal.shown([sys.executable, "-c", HERE, json.dumps(commands)], 250)
+    parts = re.split(r"### (\d+)\n", OWN.sub("", raw))
     return [(int(code), text) for text, code in zip(parts[::2], parts[1::2], strict=False)]
 
 
