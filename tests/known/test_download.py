@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
-import stat
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,137 +12,21 @@ import pytest
 from heatcli.errors import HeatcliError, UsageError
 from heatcli.known import download
 from heatcli.known.cache import cached, path_of
-from heatcli.known.registry import Known
-from tests.known.serving import Server, authority
-
-CONTENT = np.random.default_rng(0).bytes(700_000)
-KNOWN = Known(
-    name="net-1",
-    aliases=("net",),
-    family="net",
-    path="deep/net-1.onnx",
-    sha256=hashlib.sha256(CONTENT).hexdigest(),
-    size=len(CONTENT),
-    classes=10,
-    settings={},
+from tests.known.answers import (
+    CONTENT,
+    KNOWN,
+    Answer,
+    broken,
+    endless,
+    fetched,
+    kept,
+    leave,
+    missing,
+    nothing,
+    part,
+    refused,
+    whole,
 )
-PROXIES = tuple(f"{kind}_proxy" for kind in ("http", "https", "all", "no"))
-posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions, links and locks")
-Answer = Callable[["Handler"], None]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers each request by the next of the server's answers; the last one goes on."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self.server.asked.append((self.path, self.headers.get("Range")))
-        answers = self.server.answers
-        self.close_connection = True
-        (answers.pop(0) if len(answers) > 1 else answers[0])(self)
-
-    def send(self, body: bytes, status: int = 200, *, length: int | None = None, **headers: str):
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body) if length is None else length))
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-def whole(handler: Handler, content: bytes = CONTENT) -> None:
-    """Send what was asked for, from where it was asked for."""
-    start = int((handler.headers.get("Range") or "bytes=0-")[6:-1])
-    if not start:
-        handler.send(content)
-    elif start >= len(content):
-        handler.send(b"", 416)
-    else:
-        span = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        handler.send(content[start:], 206, Content_Range=span)
-
-
-def broken(handler: Handler) -> None:
-    handler.send(CONTENT[:300_000], length=len(CONTENT))
-
-
-def missing(handler: Handler) -> None:
-    handler.send(b"no", 404)
-
-
-def endless(handler: Handler, *, status: int = 200, **headers: str) -> None:
-    """Send more and more, in pieces, until whoever asked hangs up."""
-    handler.send_response(status)
-    for name, value in {"Transfer-Encoding": "chunked", **headers}.items():
-        handler.send_header(name, value)
-    handler.end_headers()
-    piece = bytes(1 << 16)
-    with pytest.raises(OSError):  # noqa: PT011 - one of many ways to learn that nobody listens
-        for _ in range(1 << 14):  # a gigabyte
-            handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-    handler.server.hung_up = True
-
-
-Serve = Callable[..., "object"]
-
-
-@pytest.fixture
-def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Start a server that gives these answers in turn; the cache is a folder of its own."""
-    monkeypatch.setenv("HEATCLI_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority(tmp_path)))
-    for name in PROXIES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    started: list[Server] = []
-
-    def start(*answers: Answer, secure: bool = True):
-        server = Server(Handler, tmp_path, secure=secure)
-        server.http.asked, server.http.answers, server.http.hung_up = [], list(answers), False
-        started.append(server)
-        monkeypatch.setenv("HEATCLI_ZOO_URL", f"{server.address}/zoo/")
-        return server.http
-
-    yield start
-    for server in started:
-        server.close()
-
-
-def fetched() -> bool:
-    """Whether the right file is in place and nothing else lies beside it."""
-    path = path_of(KNOWN)
-    return path.read_bytes() == CONTENT and list(path.parent.iterdir()) == [path]
-
-
-def nothing() -> bool:
-    """Whether the cache is empty, of beginnings too."""
-    return not list(path_of(KNOWN).parent.iterdir())
-
-
-def part() -> Path:
-    path = path_of(KNOWN)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f"{path.name}.part")
-
-
-def kept() -> bytes:
-    return part().read_bytes() if part().exists() else b""
-
-
-def leave(content: bytes, mode: int = 0o600) -> None:
-    """Leave ``content`` as an earlier run would have."""
-    part().write_bytes(content)
-    part().chmod(mode)
-
-
-def refused(match: str, kind: type[HeatcliError] = HeatcliError) -> str:
-    with pytest.raises(kind, match=match) as caught:
-        download.pull(KNOWN)
-    return str(caught.value)
 
 
 def test_whole_with_progress(serve):
@@ -426,94 +304,6 @@ class TestSilence:
 
         serve(drips)
         refused(r"is too slow: [\d,]+ bytes in")
-
-
-@posix
-class TestTheCache:
-    def test_is_for_its_owner_alone(self, serve, tmp_path):
-        serve(broken, missing)
-        before = os.umask(0)
-        try:
-            refused("404")
-            modes = [stat.S_IMODE(path.stat().st_mode) for path in (part(), part().parent, tmp_path / "home")]
-        finally:
-            os.umask(before)
-        assert modes == [0o600, 0o700, 0o700]
-
-    @pytest.mark.parametrize(("folder", "file"), [(0o700, 0o600), (0o755, 0o644), (0o750, 0o640)])
-    def test_files_are_for_those_who_may_read_the_folder(self, serve, folder, file):
-        part().parent.chmod(folder)
-        serve(whole)
-        assert stat.S_IMODE(download.pull(KNOWN).stat().st_mode) == file
-
-    def test_where_everybody_may_write(self, serve):
-        part().parent.chmod(0o777)
-        server = serve(whole)
-        refused("everybody on this computer may write into this cache; chmod o-w")
-        assert not server.asked
-
-    def test_that_cannot_be_made(self, serve, monkeypatch, tmp_path):
-        (tmp_path / "file").write_bytes(b"")
-        monkeypatch.setenv("HEATCLI_HOME", str(tmp_path / "file"))
-        serve(whole)
-        assert "\n" not in refused("the cache cannot be made .*HEATCLI_HOME names another folder")
-
-    def test_a_link_in_place_of_the_model_is_replaced_and_not_followed(self, serve, tmp_path):
-        victim = tmp_path / "victim"
-        victim.write_bytes(b"precious")
-        part().parent.joinpath("net-1.onnx").symlink_to(victim)
-        serve(whole)
-        download.pull(KNOWN)
-        assert fetched()
-        assert victim.read_bytes() == b"precious"
-        assert not path_of(KNOWN).is_symlink()
-
-    @pytest.mark.parametrize("kind", ["link", "dangling", "hard", "folder", "pipe", "open to all"])
-    def test_what_was_planted_in_place_of_a_beginning(self, serve, tmp_path, kind):
-        victim = tmp_path / "victim"
-        victim.write_bytes(CONTENT[:1000])
-        if kind == "link":
-            part().symlink_to(victim)
-        elif kind == "dangling":
-            part().symlink_to(tmp_path / "made by us")
-        elif kind == "hard":
-            part().hardlink_to(victim)
-        elif kind == "folder":
-            part().mkdir()
-        elif kind == "pipe":
-            os.mkfifo(part())
-        else:
-            leave(CONTENT[:1000], mode=0o666)
-        server = serve(whole)
-        download.pull(KNOWN)
-        assert fetched()
-        assert server.asked == [("/zoo/deep/net-1.onnx", None)]  # nothing of it was gone on with
-        assert victim.read_bytes() == CONTENT[:1000]
-        assert not (tmp_path / "made by us").exists()
-
-    def test_a_folder_in_place_of_the_model(self, serve):
-        path_of(KNOWN).mkdir(parents=True)
-        serve(whole)
-        refused("net-1.onnx: cannot be put in place")
-
-    def test_a_full_disk_ends_it_at_once(self, serve, monkeypatch):
-        server = serve(whole)
-
-        def full(*_):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(os, "write", full)
-        assert "\n" not in refused("cannot be written .No space left on device.")
-        assert len(server.asked) == 1
-
-    def test_a_file_that_was_changed_is_fetched_again(self, serve):
-        part()
-        path_of(KNOWN).write_bytes(bytes(len(CONTENT)))
-        with pytest.raises(HeatcliError, match=r"is not the file of net-1 any more.*--offline"):
-            download.pull(KNOWN, offline=True)
-        serve(whole)
-        download.pull(KNOWN)
-        assert fetched()
 
 
 def test_two_at_once(serve):
