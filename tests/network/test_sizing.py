@@ -16,7 +16,7 @@ from heatcli import runtime
 from heatcli.errors import ModelError, UnsupportedModel
 from heatcli.network import inferring
 from tests.apart import peak
-from tests.network.test_doors import CONVOLUTION, f, proto
+from tests.network.strangers import CONVOLUTION, f, proto
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 node = helper.make_node
