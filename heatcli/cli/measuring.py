@@ -14,7 +14,7 @@ from heatcli.batch.versions import versions
 from heatcli.cli import findings, telling
 from heatcli.cli.console import UNBROKEN, emit, stderr_console, stdout_console
 from heatcli.cli.text import count, number
-from heatcli.errors import HeatcliError, UsageError
+from heatcli.errors import HeatcliError, UsageError, shown
 from heatcli.places.reading import Pictures
 from heatcli.visible import visible
 
@@ -187,7 +187,7 @@ def _bar(what: str, total: int, console: Console) -> AbstractContextManager[Call
 def _each(measured: Evaluation, console: Console) -> None:
     """Print a line for every picture: its class, and what every map of it adds up to and was worth."""
     for entry in measured.pictures:
-        label = f" {visible(entry.label)}" if entry.label else ""
+        label = f" {shown(entry.label)}" if entry.label else ""
         line = f"{visible(entry.name)}: class {entry.target}{label}, {telling.percent(entry.probability)}"
         line += f", f(x) {number(entry.score)}"
         for method, map in entry.measured.items():

@@ -56,6 +56,22 @@ def test_sides_below_zero(tmp_path, name):
         heatcli.load(path)
 
 
+@pytest.mark.parametrize("declared", ["value_info", "output"])
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.INT64])
+def test_what_a_file_declares_hides_no_side(tmp_path, declared, kind):
+    first, constants = TAKEN_AWAY["Conv"]
+    untrue = model([first, CUT], BOUNDS | constants)
+    info = helper.make_tensor_value_info("t" if declared == "value_info" else "y", kind, [1, 4, 5, 5])
+    if declared == "value_info":
+        untrue.graph.value_info.append(info)
+    else:
+        untrue.graph.output[0].CopyFrom(info)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(untrue.SerializeToString())
+    with pytest.raises(UnreadableModel, match="the tensor t would be"):
+        heatcli.load(path)
+
+
 def test_sides_below_zero_behind_a_slice():
     nodes = [node("Slice", "x", "begin", "end", "axis", out="s"), node("Conv", "s", "w"), CUT]
     constants = BOUNDS | {"w": np.zeros((4, 3, 7, 3), "float32")}
