@@ -69,6 +69,15 @@ def inferred(model: onnx.ModelProto, *, data: bool = True) -> onnx.ModelProto | 
     return whole
 
 
+def forget_shapes(model: onnx.ModelProto) -> None:
+    """Drop what the file says about inner and output shapes: it may speak of another batch or size, or lie."""
+    for graph in runtime.graphs(model.graph):
+        del graph.value_info[:]
+        for entry in graph.output:
+            if entry.type.HasField("tensor_type"):
+                entry.type.tensor_type.ClearField("shape")
+
+
 def _hidden(model: onnx.ModelProto) -> list[list[onnx.NodeProto]]:
     """Hide the slices below what may shrink a tensor from the inference, and return those of all graphs in stages.
 

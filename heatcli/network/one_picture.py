@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 from heatcli import runtime
 from heatcli.errors import UnreadableModel
 from heatcli.network.head import KINDS, SAME_ORDER
-from heatcli.network.inferring import inferred
+from heatcli.network.inferring import forget_shapes, inferred
 from heatcli.network.layers import InputSpec
 
 Array = np.ndarray
@@ -54,10 +54,7 @@ def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return ``model`` with the shapes of outputs that follow from its nodes: what files say there may not be true."""
     bare = onnx.ModelProto()
     bare.CopyFrom(model)
-    del bare.graph.value_info[:]
-    for entry in bare.graph.output:
-        if entry.type.HasField("tensor_type"):
-            entry.type.tensor_type.ClearField("shape")
+    forget_shapes(bare)
     return inferred(bare) or model  # where that is not to be had, the file's word is all there is
 
 

@@ -94,7 +94,7 @@ def simplify(
     sizing.check_input(spec, batch, limits)
     if other:
         notes.append(f"the file computes in {other}; it is explained in float32")
-    forget_shapes(model)
+    inferring.forget_shapes(model)
     if batch > 1:
         one_picture.pad(model, spec, batch)
     try:
@@ -105,7 +105,7 @@ def simplify(
             notes.append(one_picture.said(batch, divided=one is not None))
             if one is not None:
                 (simplified, weights), batch = one, 1
-                forget_shapes(simplified)
+                inferring.forget_shapes(simplified)
         constants, shapes = known(simplified, weights, spec)
     except UnreadableModel as error:
         guessed = f" ({'; '.join(notes)})" if notes else ""
@@ -240,15 +240,6 @@ def layout_of(shape: list[int]) -> str:
     if len(shape) == 2:
         return "flat" if shape[0] in (0, 1) else "HW"
     return "tensor"
-
-
-def forget_shapes(model: onnx.ModelProto) -> None:
-    """Drop what the file says about inner and output shapes: it may speak of another batch or size, or lie."""
-    for graph in runtime.graphs(model.graph):
-        del graph.value_info[:]
-        for entry in graph.output:
-            if entry.type.HasField("tensor_type"):
-                entry.type.tensor_type.ClearField("shape")
 
 
 def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
